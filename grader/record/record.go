@@ -1,0 +1,69 @@
+// Package record reads files of instruction-tuning records and writes chosen
+// records back without changing a byte of them.
+package record
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+)
+
+// Record is one instruction-tuning example.
+type Record struct {
+	Index int    // position in its source, from 0
+	Line  int    // line of its first byte in its source, from 1
+	Raw   []byte // its bytes as they stand in the source, without separators
+	Key   Key
+
+	Instruction string
+	Input       string // empty where the record has none
+	Response    string
+
+	Fault *Fault // why it cannot be rated; nil if it can be read
+}
+
+// Key identifies a record by what a grader sees of it: records with the same
+// instruction, input and response have the same key, wherever they stand.
+type Key [16]byte
+
+// contentKey hashes the three texts, each behind its length so that no two
+// different triples hash the same bytes.
+func contentKey(instruction, input, response string) Key {
+	h := sha256.New()
+	var n [8]byte
+	for _, s := range [...]string{instruction, input, response} {
+		binary.LittleEndian.PutUint64(n[:], uint64(len(s)))
+		h.Write(n[:])
+		h.Write([]byte(s))
+	}
+	var k Key
+	copy(k[:], h.Sum(nil))
+	return k
+}
+
+// rawKey hashes the bytes of a record whose fields cannot be read. The prefix
+// keeps it apart from every content key.
+func rawKey(raw []byte) Key {
+	h := sha256.New()
+	h.Write([]byte("raw\x00"))
+	h.Write(raw)
+	var k Key
+	copy(k[:], h.Sum(nil))
+	return k
+}
+
+// String returns the key as 32 hexadecimal digits.
+func (k Key) String() string { return hex.EncodeToString(k[:]) }
+
+// MarshalText writes the form of String.
+func (k Key) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads the form of String.
+func (k *Key) UnmarshalText(b []byte) error {
+	if len(b) != hex.EncodedLen(len(k)) {
+		return fmt.Errorf("key %q: want %d hexadecimal digits", b, hex.EncodedLen(len(k)))
+	}
+	_, err := hex.Decode(k[:], b)
+	return err
+}

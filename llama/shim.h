@@ -1,0 +1,54 @@
+// The one header that every Go file of this package includes.
+#ifndef WINNOW_LLAMA_SHIM_H
+#define WINNOW_LLAMA_SHIM_H
+
+#if !__has_include("llama.h")
+#error "llama.h not found: build with `make build` (or `make test`), which sets CGO_CPPFLAGS to the engine's headers"
+#endif
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "ggml-backend.h"
+#include "llama.h"
+
+#ifdef __cplusplus
+#define SHIM_ASSERT static_assert
+extern "C" {
+#else
+#define SHIM_ASSERT _Static_assert
+#endif
+
+// What the Go side relies on when it fills C arrays.
+SHIM_ASSERT(sizeof(llama_token) == 4, "llama_token must be 32 bits");
+SHIM_ASSERT(sizeof(llama_pos) == 4, "llama_pos must be 32 bits");
+SHIM_ASSERT(sizeof(llama_seq_id) == 4, "llama_seq_id must be 32 bits");
+SHIM_ASSERT(sizeof(((llama_batch *) 0)->logits[0]) == 1, "output flags must be bytes");
+SHIM_ASSERT(sizeof(float) == 4, "logits must be 32 bits");
+
+// Calls that may throw. They return the wrapped function's value, or
+// SHIM_THREW (NULL for pointers) with the exception's text in err.
+#define SHIM_THREW INT32_MIN
+
+int32_t shim_tokenize(const struct llama_vocab * vocab, const char * text, int32_t text_len,
+                      llama_token * tokens, int32_t n_max, bool parse_special, char * err, size_t err_len);
+int32_t shim_token_to_piece(const struct llama_vocab * vocab, llama_token token, char * buf, int32_t len,
+                            bool special, char * err, size_t err_len);
+int32_t shim_chat_apply_template(const char * tmpl, const struct llama_chat_message * chat, size_t n_msg,
+                                 bool add_generation_prompt, char * buf, int32_t len, char * err, size_t err_len);
+int32_t shim_decode(struct llama_context * ctx, struct llama_batch batch, char * err, size_t err_len);
+struct llama_model * shim_model_load(const char * path, struct llama_model_params params, char * err, size_t err_len);
+struct llama_context * shim_context_init(struct llama_model * model, struct llama_context_params params,
+                                         char * err, size_t err_len);
+int32_t shim_quantize(const char * in, const char * out, const llama_model_quantize_params * params,
+                      char * err, size_t err_len);
+
+// Routes llama's and ggml's messages to goLog.
+void shim_log_to_go(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
