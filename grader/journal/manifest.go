@@ -1,0 +1,207 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"winnow/grader/rating"
+)
+
+const (
+	manifestKind = "manifest"
+	version      = 1
+)
+
+// manifestStart is how the first line of a journal of any version begins.
+const manifestStart = `{"kind":"manifest","version":`
+
+// Manifest is the fingerprint of the judge: two journals whose manifests do
+// not differ hold ratings that may be mixed.
+type Manifest struct {
+	Kind     string            `json:"kind"`    // "manifest"; set by Open
+	Version  int               `json:"version"` // of the journal's format; set by Open
+	Model    Model             `json:"model"`
+	Rubric   Rubric            `json:"rubric"`
+	Scale    Scale             `json:"scale"`
+	Template Template          `json:"template"`
+	Runtime  Runtime           `json:"runtime"`
+	Settings map[string]string `json:"settings"` // whatever else changes ratings, such as ctx_size
+}
+
+// Model is the file that rates.
+type Model struct {
+	Name   string `json:"name"` // of the file, for people; a renamed model is the same judge
+	SHA256 string `json:"sha256"`
+	Format string `json:"format"` // of its weights, such as F16
+}
+
+// Rubric is what the model is asked.
+type Rubric struct {
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"` // of its content
+}
+
+// Scale is a rating.Scale with the names of its JSON form; either converts to
+// the other.
+type Scale struct {
+	Strings []string  `json:"strings"`
+	Values  []float64 `json:"values"`
+}
+
+// Template is the chat template that frames a prompt.
+type Template struct {
+	Source string `json:"source"` // gguf, llama.cpp or plain
+	SHA256 string `json:"sha256"` // of the rendered frame
+}
+
+// Runtime is what computes.
+type Runtime struct {
+	Engine string `json:"engine"` // name and version
+	Device string `json:"device"` // such as CPU
+}
+
+// Differences says in which fields the manifest of a journal, m, differs from
+// that of a run, one sentence for each field. The model's name is not compared.
+func (m Manifest) Differences(run Manifest) []string {
+	var diffs []string
+	compare := func(field, journal, run string) {
+		if journal != run {
+			diffs = append(diffs, fmt.Sprintf("%s: the journal has %s, this run has %s", field, orEmpty(journal), orEmpty(run)))
+		}
+	}
+	compareHash := func(field, journal, run string) {
+		if a, b := abbreviate(journal), abbreviate(run); a != b {
+			compare(field, a, b)
+		} else {
+			compare(field, journal, run)
+		}
+	}
+	compare("format version", strconv.Itoa(m.Version), strconv.Itoa(run.Version))
+	compareHash("model sha256", m.Model.SHA256, run.Model.SHA256)
+	compare("model format", m.Model.Format, run.Model.Format)
+	compare("rubric name", m.Rubric.Name, run.Rubric.Name)
+	compareHash("rubric sha256", m.Rubric.SHA256, run.Rubric.SHA256)
+	compare("scale", m.Scale.String(), run.Scale.String())
+	compare("template source", m.Template.Source, run.Template.Source)
+	compareHash("template sha256", m.Template.SHA256, run.Template.SHA256)
+	compare("runtime engine", m.Runtime.Engine, run.Runtime.Engine)
+	compare("runtime device", m.Runtime.Device, run.Runtime.Device)
+
+	names := slices.AppendSeq(slices.Collect(maps.Keys(m.Settings)), maps.Keys(run.Settings))
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		compare("setting "+name, setting(m.Settings, name), setting(run.Settings, name))
+	}
+	return diffs
+}
+
+func orEmpty(s string) string {
+	if s == "" {
+		return `""`
+	}
+	return s
+}
+
+// abbreviate returns enough of a hash to tell it from another by eye.
+func abbreviate(hash string) string {
+	const digits = 12
+	if len(hash) <= digits {
+		return hash
+	}
+	return hash[:digits] + "…"
+}
+
+// setting returns a setting's value in a form that tells "none" from none at
+// all.
+func setting(settings map[string]string, name string) string {
+	value, ok := settings[name]
+	switch {
+	case !ok:
+		return "none"
+	case value == "none":
+		return strconv.Quote(value)
+	}
+	return value
+}
+
+// String returns the ratings, each with its value where the string does not
+// already say it.
+func (s Scale) String() string {
+	var b strings.Builder
+	for i, str := range s.Strings {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		if strings.ContainsAny(str, " =\"") {
+			str = strconv.Quote(str)
+		}
+		b.WriteString(str)
+		if i < len(s.Values) {
+			if value := strconv.FormatFloat(s.Values[i], 'g', -1, 64); value != str {
+				b.WriteString("=" + value)
+			}
+		}
+	}
+	return b.String()
+}
+
+// line returns the manifest's line and the manifest as it will be read back.
+func (m Manifest) line() ([]byte, Manifest, error) {
+	m.Kind, m.Version = manifestKind, version
+	if m.Settings == nil {
+		m.Settings = map[string]string{}
+	}
+	if err := m.Scale.validate(); err != nil {
+		return nil, m, err
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(m); err != nil {
+		return nil, m, err
+	}
+	body := bytes.TrimSuffix(b.Bytes(), []byte("}\n"))
+	back, err := parseManifest(body)
+	return seal(body, 0), back, err
+}
+
+func (s Scale) validate() error {
+	for _, str := range s.Strings {
+		if !utf8.ValidString(str) {
+			return fmt.Errorf("the rating %q of the scale is not UTF-8", str)
+		}
+	}
+	return rating.Scale(s).Validate()
+}
+
+// parseManifest reads the body of a manifest's line.
+func parseManifest(body []byte) (Manifest, error) {
+	text := append(slices.Clone(body), '}')
+	var head struct {
+		Kind    string `json:"kind"`
+		Version int    `json:"version"`
+	}
+	if err := json.Unmarshal(text, &head); err != nil || head.Kind != manifestKind {
+		return Manifest{}, errors.New("this is no journal's first line")
+	}
+	if head.Version != version {
+		return Manifest{}, fmt.Errorf("the journal's format has version %d, this program reads version %d", head.Version, version)
+	}
+	var m Manifest
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&m); err != nil {
+		return Manifest{}, fmt.Errorf("the manifest cannot be read: %w", err)
+	}
+	if err := m.Scale.validate(); err != nil {
+		return Manifest{}, fmt.Errorf("the manifest cannot be used: %w", err)
+	}
+	return m, nil
+}
