@@ -1,0 +1,125 @@
+// Package rubric says what is asked of a grader: the text round a record, the
+// criterion, and the scale of the answer. Rubrics are TOML files; the ones that
+// the program ships are the starting point for a user's own.
+package rubric
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"winnow/grader/rating"
+)
+
+// Default is the name of the shipped rubric that is used where none is named.
+const Default = "alpagasus-accuracy"
+
+// maxBytes is more than any rubric needs; it catches a path to the wrong file.
+const maxBytes = 1 << 20
+
+//go:embed shipped/*.toml
+var shipped embed.FS
+
+// Rubric is what is asked of the grader about every record.
+type Rubric struct {
+	Name        string
+	Description string
+	System      string // the system message; may be empty
+	User        string // the user message, with placeholders; see Parts
+	Cue         string // what the answer begins with before its rating; may be empty
+	Scale       rating.Scale
+
+	source string
+}
+
+// Shipped returns the rubrics of the program: the default one, then the others
+// sorted by name.
+func Shipped() []Rubric {
+	files, err := fs.ReadDir(shipped, "shipped") // sorted by name
+	if err != nil {
+		panic("rubric: embedded files: " + err.Error())
+	}
+	all := make([]Rubric, 0, len(files))
+	for _, f := range files {
+		data, err := shipped.ReadFile("shipped/" + f.Name())
+		if err != nil {
+			panic("rubric: embedded files: " + err.Error())
+		}
+		r, err := Parse(f.Name(), data)
+		if err != nil {
+			panic("rubric: embedded files: " + err.Error())
+		}
+		if r.Name == Default {
+			all = append([]Rubric{r}, all...)
+		} else {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// Load returns the shipped rubric of that name or else reads the file at that
+// path. Without a name it returns the default rubric.
+func Load(nameOrPath string) (Rubric, error) {
+	if nameOrPath == "" {
+		nameOrPath = Default
+	}
+	var names []string
+	for _, r := range Shipped() {
+		if r.Name == nameOrPath {
+			return r, nil
+		}
+		names = append(names, r.Name)
+	}
+	f, err := os.Open(nameOrPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Rubric{}, fmt.Errorf("no rubric %q: want a shipped one (%s) or the path of a TOML file", nameOrPath, strings.Join(names, ", "))
+	}
+	if err != nil {
+		return Rubric{}, fmt.Errorf("reading the rubric: %w", err)
+	}
+	defer func() { _ = f.Close() }() // only read from
+	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	if err != nil {
+		return Rubric{}, fmt.Errorf("reading the rubric: %w", err)
+	}
+	if len(data) > maxBytes {
+		return Rubric{}, fmt.Errorf("reading the rubric: %s has more than %d bytes: want a TOML file such as `winnow rubrics show %s` prints", nameOrPath, maxBytes, Default)
+	}
+	return Parse(nameOrPath, data)
+}
+
+// Source returns the TOML text that the rubric was read from, comments and all.
+func (r Rubric) Source() string { return r.source }
+
+// SHA256 returns, in hexadecimal digits, a hash of all that decides a rating:
+// the system text, the user text, the cue and the scale. Rubrics that differ in
+// name, description or comments only have the same one.
+func (r Rubric) SHA256() string {
+	h := sha256.New()
+	put := func(s string) { h.Write(fmt.Appendf(nil, "%d:%s,", len(s), s)) }
+	for _, s := range []string{"rubric 1", r.System, r.User, r.Cue, strconv.Itoa(len(r.Scale.Strings))} {
+		put(s)
+	}
+	for _, s := range r.Scale.Strings {
+		put(s)
+	}
+	for _, v := range r.Scale.Values {
+		put(strconv.FormatFloat(v, 'g', -1, 64))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// nameOf makes a rubric's name of a file's.
+func nameOf(file string) string {
+	base := path.Base(strings.ReplaceAll(file, `\`, "/"))
+	return strings.TrimSuffix(base, ".toml")
+}

@@ -1,0 +1,225 @@
+package rubric
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestShipped(t *testing.T) {
+	all := Shipped()
+	var names []string
+	for _, r := range all {
+		names = append(names, r.Name)
+		if r.System == "" || r.Description == "" || r.Cue != "" {
+			t.Errorf("%s: want a system text, a description and no cue: %+v", r.Name, r)
+		}
+		if want := []float64{0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5}; !slices.Equal(r.Scale.Values, want) {
+			t.Errorf("%s: values %v, want %v", r.Name, r.Scale.Values, want)
+		}
+		parts, err := r.Parts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fields []Field
+		for i, p := range parts {
+			if p.Field == None {
+				continue
+			}
+			fields = append(fields, p.Field)
+			if i == 0 || !strings.HasSuffix(parts[i-1].Text, ":\n") {
+				t.Errorf("%s: {%s} does not stand alone under its header", r.Name, p.Field)
+			}
+		}
+		if want := []Field{Instruction, Input, Response}; !slices.Equal(fields, want) {
+			t.Errorf("%s: fields %v, want %v", r.Name, fields, want)
+		}
+	}
+	if want := []string{Default, "alpagasus-helpfulness"}; !slices.Equal(names, want) {
+		t.Errorf("shipped rubrics %q, want %q", names, want)
+	}
+	if all[0].SHA256() == all[1].SHA256() {
+		t.Error("two rubrics with one hash")
+	}
+}
+
+// What `rubrics show` prints is a file that means the same.
+func TestSourceLoads(t *testing.T) {
+	for _, r := range Shipped() {
+		file := filepath.Join(t.TempDir(), "mine.toml")
+		text := "# my copy\n" + strings.ReplaceAll(r.Source(), "\n", "\r\n")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		mine, err := Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mine.SHA256() != r.SHA256() {
+			t.Errorf("%s: a comment and other line ends changed the hash", r.Name)
+		}
+		if mine.Name != "mine" || mine.Source() != text {
+			t.Errorf("name %q, source %q", mine.Name, mine.Source())
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	r, err := Load("alpagasus-helpfulness")
+	if err != nil || r.Name != "alpagasus-helpfulness" || !strings.Contains(r.User, "helpfulness") {
+		t.Errorf("Load: %q, %v", r.Name, err)
+	}
+	if r, err := Load(""); err != nil || r.Name != Default {
+		t.Errorf("Load without a name: %q, %v; want the default", r.Name, err)
+	}
+	if _, err := Load("nope"); err == nil || !strings.Contains(err.Error(), "alpagasus-accuracy, alpagasus-helpfulness") {
+		t.Errorf("an unknown name: %v; want the shipped names", err)
+	}
+	if _, err := Load(t.TempDir()); err == nil {
+		t.Error("a folder was read as a rubric")
+	}
+	big := filepath.Join(t.TempDir(), "model.gguf")
+	if err := os.WriteFile(big, make([]byte, maxBytes+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(big); err == nil || !strings.Contains(err.Error(), "rubrics show") {
+		t.Errorf("a large file: %v; want to be told where a rubric comes from", err)
+	}
+}
+
+const minimal = "user = '''\n{instruction}\n{response}'''\nscale = { ratings = ['0', '1'] }\n"
+
+func TestHash(t *testing.T) {
+	base, err := Parse("a.toml", []byte(minimal))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, same := range []string{
+		"# comment\n" + minimal,
+		"description = 'other'\n" + minimal,
+		"system = ''\ncue = ''\n" + minimal,
+		"user = \"{instruction}\\n{response}\"\n[scale]\nvalues = [0.0, 1]\nratings = ['0', '1']\n",
+	} {
+		r, err := Parse("b.toml", []byte(same))
+		if err != nil || r.SHA256() != base.SHA256() {
+			t.Errorf("%q: another hash than %q (%v)", same, minimal, err)
+		}
+	}
+	for _, other := range []string{
+		"system = 's'\n" + minimal,
+		"cue = 's'\n" + minimal,
+		strings.Replace(minimal, "{response}", "{response} ", 1),
+		strings.Replace(minimal, "'0'", "'00'", 1),
+		strings.Replace(minimal, "'1'] ", "'1'], values = [0, 2] ", 1),
+	} {
+		r, err := Parse("b.toml", []byte(other))
+		if err != nil || r.SHA256() == base.SHA256() {
+			t.Errorf("%q: the same hash as %q (%v)", other, minimal, err)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	const user = "user = '''\n{instruction}\n{response}'''\n"
+	for _, c := range []struct{ toml, want string }{
+		{"user = ", "x/r.toml:1: not valid TOML"},
+		{"\nuser = '\n", "x/r.toml:2: not valid TOML"},
+		{user + "user = 'x'", "x/r.toml:4: not valid TOML: Key 'user' has already been defined"},
+		{"a\x00", "x/r.toml:1: not valid TOML"},
+		{user + "\ncues = 'x'", "x/r.toml:5: unknown key cues: want description"},
+		{user + "User = 'x'", "x/r.toml:4: unknown key User"},
+		{user + "[scale]\nvalue = [1]", "x/r.toml:5: unknown key scale.value"},
+		{user + "[more.keys]\nx = 1", "x/r.toml:4: unknown key more.keys"},
+		{user + "scale.ratings.x = 1", "x/r.toml:4: unknown key scale.ratings.x"},
+		{"", "x/r.toml: user: want the text"},
+		{"\nuser = 5", "x/r.toml:2: user: want a string, found 5"},
+		{"\nuser = '{instruction}'", "x/r.toml:2: user: {response} is missing"},
+		{"\nuser = '''\n{response}\n\nabc'''", "x/r.toml:3: user: {instruction} is missing"},
+		{"\nuser = \"\"\"\na\n{foo}\n{instruction}\n{response}\"\"\"", "x/r.toml:4: user: unknown placeholder {foo}"},
+		{"\nuser = '''a\n{foo}\n{instruction}\n{response}'''", "x/r.toml:3: user: unknown placeholder {foo}"},
+		{"\nuser = '{ instruction }'", "x/r.toml:2: user: unknown placeholder { instruction }"},
+		{"user = '''\n{instruction}\n{response}\n{response}'''", "x/r.toml:4: user: {response} stands here a second time"},
+		{"user = '''\n{instruction}\n{\n}'''", `x/r.toml:3: user: found a single "{": write "{{"`},
+		{"user = '''\n{instruction}\n}'''", `x/r.toml:3: user: found a single "}": write "}}"`},
+		{"user = '{instruction'", `x/r.toml:1: user: found a single "{"`},
+		{user + "system = 'about {input}'", "x/r.toml:4: system: found {input}"},
+		{user + "cue = '{response}'", "x/r.toml:4: cue: found {response}"},
+		{user, "x/r.toml: scale: want scale ="},
+		{user + "scale = 3", "x/r.toml:4: scale: want scale ="},
+		{user + "scale.ratings = '0'", "x/r.toml:4: scale.ratings: want a list of strings"},
+		{user + "[scale]\n\nratings = [0, 1]", "x/r.toml:6: scale.ratings: rating 1 is 0: want a string, in quotes"},
+		{user + "[scale]\nratings = ['a', 'b']", `x/r.toml:5: scale.ratings: "a" is not a number: add scale.values`},
+		{user + "[scale]\nratings = ['a', 'b']\nvalues = 1", "x/r.toml:6: scale.values: want a list of numbers"},
+		{user + "[scale]\nratings = ['a', 'b']\nvalues = [0, '1']", "x/r.toml:6: scale.values: value 2 is 1: want a number"},
+		{user + "[scale]\nratings = ['a', 'b']\nvalues = [0]", "x/r.toml:4: scale: a scale needs one value for each rating"},
+		{user + "scale.ratings = ['1', '0']", "x/r.toml:4: scale: the scale's values must be finite and increase"},
+		{user + "scale.ratings = ['0', 'NaN']", "x/r.toml:4: scale: the scale's values must be finite and increase"},
+	} {
+		_, err := Parse("x/r.toml", []byte(c.toml))
+		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%q:\n got %v\nwant %s…", c.toml, err, c.want)
+		}
+	}
+}
+
+func TestParts(t *testing.T) {
+	r := Rubric{User: "{{{instruction}}}{response}{input} {{x}}"}
+	got, err := r.Parts()
+	want := []Part{{"{", None}, {"", Instruction}, {"}", None}, {"", Response}, {"", Input}, {" {x}", None}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("Parts() = %q, %v; want %q", got, err, want)
+	}
+	if _, err := (Rubric{Name: "n", User: "\n{x}"}).Parts(); err == nil || !strings.HasPrefix(err.Error(), "rubric n: user text, line 2: unknown placeholder {x}") {
+		t.Errorf("a bad user text: %v", err)
+	}
+}
+
+// Any text can be written in a rubric by doubling its braces.
+func TestPartsKeepText(t *testing.T) {
+	double := strings.NewReplacer("{", "{{", "}", "}}")
+	text := rapid.OneOf(rapid.String(), rapid.StringMatching(`[{}a\n]{0,8}`))
+	rapid.Check(t, func(t *rapid.T) {
+		a, b, c := text.Draw(t, "a"), text.Draw(t, "b"), text.Draw(t, "c")
+		r := Rubric{User: double.Replace(a) + "{instruction}" + double.Replace(b) + "{response}" + double.Replace(c)}
+		parts, err := r.Parts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		for _, p := range parts {
+			got.WriteString(p.Text)
+			if p.Field != None {
+				got.WriteString("\x00" + p.Field.String() + "\x00")
+			}
+		}
+		if want := a + "\x00instruction\x00" + b + "\x00response\x00" + c; got.String() != want {
+			t.Fatalf("got %q, want %q", got.String(), want)
+		}
+	})
+}
+
+// No bytes make Parse panic, and its errors name the file.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(minimal))
+	f.Add([]byte("user = \"\"\"\n{\\u007b}\"\"\""))
+	f.Add([]byte("[[user]]\nscale.x = 1"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := Parse("r.toml", data)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "r.toml:") {
+				t.Errorf("the error does not name the file: %v", err)
+			}
+			return
+		}
+		if _, err := r.Parts(); err != nil {
+			t.Errorf("Parse accepts what Parts refuses: %v", err)
+		}
+		if err := r.Scale.Validate(); err != nil {
+			t.Errorf("Parse accepts a bad scale: %v", err)
+		}
+	})
+}
