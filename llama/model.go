@@ -39,12 +39,7 @@ type ModelOptions struct {
 // LoadModel reads the GGUF file at path.
 func LoadModel(path string, o ModelOptions) (*Model, error) {
 	Init()
-	// llama.cpp reports a missing file like a broken one; say it plainly.
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("load model: %w", err)
-	}
-	if err := f.Close(); err != nil {
+	if err := checkFile(path); err != nil {
 		return nil, fmt.Errorf("load model: %w", err)
 	}
 	params := C.llama_model_default_params()
@@ -108,6 +103,7 @@ func (m *Model) Vocab() *Vocab { return m.vocab }
 // Info is what a model says of itself.
 type Info struct {
 	Description string // "llama 135M F16"
+	Format      string // of the weights, "F16", "Q4_K - Medium"
 	Arch        string // general.architecture
 	Name        string // general.name; may be empty
 	Params      uint64 // number of weights
@@ -127,6 +123,10 @@ func (m *Model) Info() (Info, error) {
 		var buf [256]C.char
 		if C.llama_model_desc(c, &buf[0], C.size_t(len(buf))) > 0 {
 			i.Description = C.GoString(&buf[0])
+		}
+		// The description is the architecture, the size class and the format.
+		if words := strings.SplitN(i.Description, " ", 3); len(words) == 3 {
+			i.Format = words[2]
 		}
 		i.Arch, _ = meta(c, "general.architecture")
 		i.Name, _ = meta(c, "general.name")

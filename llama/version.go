@@ -3,7 +3,7 @@ package llama
 import "runtime/debug"
 
 // module is where the C++ sources come from, upstream the llama.cpp commit that
-// it holds (Makefile.sync in the module; see docs/engine.md for a change of pin).
+// it holds (Makefile.sync in the module; CONTRIBUTING.md says how to change the pin).
 const (
 	module   = "github.com/ollama/ollama"
 	upstream = "ec98e2002"

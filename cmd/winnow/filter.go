@@ -1,0 +1,215 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"winnow/grader"
+	"winnow/grader/journal"
+	"winnow/grader/record"
+	"winnow/grader/verdict"
+)
+
+func filterCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "filter",
+		Usage:     "keep the records that are rated well enough",
+		ArgsUsage: "DATA",
+		Description: `Examples:
+  winnow filter data.json -m model.gguf --min 4.5 -o kept.json
+  winnow filter data.json --scores scores.jsonl --top 9000 -o kept.json
+
+With a model, records that the scores file does not have yet are graded first.
+With --scores alone nothing is graded and no model is needed. What is kept
+leaves in the file's own form, byte for byte.
+
+Without -o the files are named after DATA, in the current folder: DATA.kept and
+DATA.dropped with its extension.`,
+		Flags: append(append(append(sourceFlags(), ruleFlags()...), gradingFlags()...),
+			&cli.StringFlag{Name: "scores", Usage: "scores `FILE` (default: DATA's name with .scores.jsonl, in the current folder)"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` of kept records; - for stdout"},
+			&cli.StringFlag{Name: "dropped", Usage: "`FILE` of all others, each with its verdict and reason in the member \"" + grader.VerdictMember + "\""},
+			&cli.BoolFlag{Name: "table", Usage: "print a table of all records"},
+			&cli.BoolFlag{Name: "json", Usage: "print the summary as one line of JSON"},
+		),
+		OnUsageError: onUsageError,
+		Action:       filter,
+	}
+}
+
+func ruleFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.Float64Flag{Name: "min", Value: verdict.DefaultMin, Usage: "keep expected ratings of `X` and more"},
+		&cli.Float64Flag{Name: "min-prob", Usage: "keep if the probability of a rating of --min or more is at least `Q`"},
+		&cli.IntFlag{Name: "top", Usage: "keep the `N` best"},
+		&cli.Float64Flag{Name: "top-percent", Usage: "keep the best `P` percent of the rated records"},
+	}
+}
+
+func ruleOf(c *cli.Context) verdict.Rule {
+	float := func(name string) *float64 {
+		if !c.IsSet(name) {
+			return nil
+		}
+		x := c.Float64(name)
+		return &x
+	}
+	r := verdict.Rule{Min: float("min"), MinProb: float("min-prob"), TopPercent: float("top-percent")}
+	if c.IsSet("top") {
+		n := c.Int("top")
+		r.Top = &n
+	}
+	return r
+}
+
+func filter(c *cli.Context) error {
+	src, err := sourceOf(c)
+	if err != nil {
+		return err
+	}
+	f := &filterRun{c: c, src: src, kept: c.String("output"), dropped: c.String("dropped"), scores: c.String("scores")}
+	if f.kept == "" {
+		f.kept = src.stem() + ".kept" + src.ext()
+		if f.dropped == "" {
+			f.dropped = src.stem() + ".dropped" + src.ext()
+		}
+	}
+	if f.scores == "" {
+		f.scores = src.stem() + ".scores.jsonl"
+	}
+	if err := f.checkPaths(); err != nil {
+		return err
+	}
+	index, err := f.ratings()
+	if err != nil {
+		return err
+	}
+	report, err := f.decide(index)
+	if err != nil {
+		return err
+	}
+	if report.Review > 0 {
+		return ungradedError{report.Review}
+	}
+	return nil
+}
+
+// filterRun is one filter command in words of files and flags.
+type filterRun struct {
+	c                     *cli.Context
+	src                   source
+	scores, kept, dropped string
+}
+
+// checkPaths refuses to write what is read, and one file twice.
+func (f *filterRun) checkPaths() error {
+	if f.kept == "-" && f.dropped == "-" {
+		return usagef("--output and --dropped cannot both go to stdout")
+	}
+	if f.kept == "-" && (f.c.Bool("table") || f.c.Bool("json")) {
+		return usagef("-o - leaves no room on stdout for --table or --json")
+	}
+	seen := map[string]string{}
+	for _, p := range []struct{ flag, path string }{{"DATA", f.src.path}, {"--scores", f.scores}, {"-o", f.kept}, {"--dropped", f.dropped}} {
+		if p.path == "" || p.path == "-" || strings.HasPrefix(p.path, "/dev/") {
+			continue
+		}
+		abs, err := filepath.Abs(p.path)
+		if err != nil {
+			return err
+		}
+		if other, ok := seen[abs]; ok {
+			return usagef("%s and %s are the same file, %s", other, p.flag, p.path)
+		}
+		seen[abs] = p.flag
+	}
+	return nil
+}
+
+// ratings returns the scores file's index, graded up to date if a model is meant.
+func (f *filterRun) ratings() (*journal.Index, error) {
+	if !f.c.IsSet("scores") || f.c.IsSet("model") {
+		run, err := newGradeRun(f.c, f.src, f.scores)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := run.grade(f.c.Context); err != nil {
+			return nil, err
+		}
+	}
+	ok, err := exists(f.scores)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("scores file %s is missing or empty: grade first, or give a model with -m", f.scores)
+	}
+	_, index, err := journal.Read(f.scores)
+	return index, err
+}
+
+// decide writes the kept and dropped records and what is printed about them.
+func (f *filterRun) decide(index *journal.Index) (_ *grader.Report, err error) {
+	o := grader.FilterOptions{Rule: ruleOf(f.c), Limit: f.src.limit}
+	if err := o.Rule.Validate(index.Scale()); err != nil {
+		return nil, usageError{err}
+	}
+	kept, err := createOutput(f.kept, f.c.App.Writer)
+	if err != nil {
+		return nil, err
+	}
+	defer kept.discard()
+	o.Kept = kept
+	var dropped *output
+	if f.dropped != "" {
+		if dropped, err = createOutput(f.dropped, f.c.App.Writer); err != nil {
+			return nil, err
+		}
+		defer dropped.discard()
+		o.Dropped = dropped
+	}
+	var t *table
+	if f.c.Bool("table") {
+		t = newTable(f.c.App.Writer)
+		o.Visit = func(rec *record.Record, e journal.Entry, v verdict.Verdict) { t.add(rec, e, v) }
+	}
+	rep, err := grader.Filter(f.src.open, index, o)
+	if err != nil {
+		return nil, err
+	}
+	// The dropped file first: a kept file that is there says that all is done.
+	if dropped != nil {
+		if err := dropped.commit(); err != nil {
+			return nil, err
+		}
+	}
+	if err := kept.commit(); err != nil {
+		return nil, err
+	}
+	if t != nil {
+		if err := t.flush(); err != nil {
+			return nil, err
+		}
+	}
+	return rep, f.print(rep)
+}
+
+// print writes the summary: JSON is a result, text is talk.
+func (f *filterRun) print(r *grader.Report) error {
+	if f.c.Bool("json") {
+		return r.WriteJSON(f.c.App.Writer)
+	}
+	w := f.c.App.ErrWriter
+	err := r.WriteText(w, 72)
+	for _, p := range []struct{ what, path string }{{"kept", f.kept}, {"dropped", f.dropped}, {"scores", f.scores}} {
+		if p.path != "" && p.path != "-" {
+			_, werr := fmt.Fprintf(w, "%s: %s\n", p.what, p.path)
+			err = errors.Join(err, werr)
+		}
+	}
+	return err
+}

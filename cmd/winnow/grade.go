@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"winnow/grader"
+	"winnow/grader/engine"
+	"winnow/grader/journal"
+	"winnow/grader/record"
+)
+
+func gradeCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "grade",
+		Usage:     "rate records and write the ratings to a scores file; run again to resume",
+		ArgsUsage: "DATA",
+		Description: `Example:
+  winnow grade data.json -m model.gguf -o scores.jsonl
+
+The scores file is a journal: every batch is on the disk before the next one
+begins, so a run that was killed goes on where it stopped. A scores file of
+another model, rubric, scale or setting is refused.`,
+		Flags: append(append(sourceFlags(), gradingFlags()...),
+			&cli.StringFlag{Name: "output", Aliases: []string{"o", "scores"}, Usage: "scores `FILE` (default: DATA's name with .scores.jsonl, in the current folder)"},
+			&cli.BoolFlag{Name: "json", Usage: "print a summary as one line of JSON"},
+		),
+		OnUsageError: onUsageError,
+		Action: func(c *cli.Context) error {
+			src, err := sourceOf(c)
+			if err != nil {
+				return err
+			}
+			path := c.String("output")
+			if path == "" {
+				path = src.stem() + ".scores.jsonl"
+			}
+			run, err := newGradeRun(c, src, path)
+			if err != nil {
+				return err
+			}
+			sum, err := run.grade(c.Context)
+			if err != nil {
+				return err
+			}
+			return sum.print(c, path)
+		},
+	}
+}
+
+// gradeRun is a grading run in words of files and flags.
+type gradeRun struct {
+	src      source
+	journal  string
+	engine   engine.Options
+	options  grader.GradeOptions
+	progress *progress
+}
+
+func newGradeRun(c *cli.Context, src source, journalPath string) (*gradeRun, error) {
+	eo, err := engineOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	gopts, err := gradeOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	return &gradeRun{src: src, journal: journalPath, engine: eo, options: gopts, progress: newProgress(c.App.ErrWriter)}, nil
+}
+
+// grade makes sure that the journal has an entry for every record.
+func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
+	sum, err := r.src.scan()
+	if err != nil {
+		return nil, err
+	}
+	e, err := openEngine(r.engine)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	j, index, err := journal.Open(r.journal, grader.Manifest(e, r.options))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, j.Close()) }()
+	rd, err := r.src.open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rd.Close()) }()
+
+	known := index.Len()
+	o := r.options
+	o.Progress = r.progress.start(sum.Records, known)
+	done, err := grader.Grade(ctx, rd, e, j, index, o)
+	r.progress.stop()
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			err = fmt.Errorf("%d records are graded; run the same command again to go on: %w", index.Len(), err)
+		}
+		return nil, err
+	}
+	out := &gradeSummary{Kind: "summary", Records: done.Read, Graded: done.Rated, Known: known, Seconds: done.Took.Seconds()}
+	if s := done.Took.Seconds(); s > 0 {
+		out.TokensPerSecond = float64(done.Tokens) / s
+	}
+	out.Statuses, err = grader.Statuses(r.src.open, r.options.Limit, index)
+	return out, err
+}
+
+// gradeSummary tells what a grading run did.
+type gradeSummary struct {
+	Kind            string                `json:"kind"`
+	Records         int                   `json:"records"`
+	Graded          int                   `json:"graded"` // entries that this run added
+	Known           int                   `json:"known"`  // entries that the scores file had before
+	Seconds         float64               `json:"seconds"`
+	TokensPerSecond float64               `json:"tokens_per_s"`
+	Statuses        map[record.Status]int `json:"statuses"`
+}
+
+// ungraded counts the records that have no rating.
+func (s *gradeSummary) ungraded() int { return s.Records - s.Statuses[record.OK] }
+
+// print writes the summary and returns the error that its exit code wants.
+func (s *gradeSummary) print(c *cli.Context, path string) error {
+	if c.Bool("json") {
+		if err := printJSON(c.App.Writer, s); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(c.App.ErrWriter, "%d records, %d graded now, in %s\n", s.Records, s.Graded, path)
+	}
+	if n := s.ungraded(); n > 0 {
+		return ungradedError{n}
+	}
+	return nil
+}

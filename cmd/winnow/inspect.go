@@ -1,0 +1,212 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"winnow/grader"
+	"winnow/grader/engine"
+	"winnow/grader/prompt"
+	"winnow/grader/rating"
+	"winnow/grader/record"
+)
+
+func inspectCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "inspect",
+		Usage:     "show one record's exact prompt, its tokens and its rating",
+		ArgsUsage: "DATA",
+		Description: `Example:
+  winnow inspect data.json --index 17 -m model.gguf
+
+In the prompt, text of the record stands between ‹ and ›, everything else is the
+rubric's and the chat template's.`,
+		Flags: append(append(engineFlags(),
+			&cli.StringFlag{Name: "map", Usage: "names of the keys that hold a record's texts"},
+			&cli.IntFlag{Name: "max-record-bytes", Value: record.DefaultMaxBytes, Usage: "refuse files with a record of more than `N` bytes"}),
+			&cli.IntFlag{Name: "index", Aliases: []string{"i"}, Usage: "which record, from `0`"},
+			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
+		),
+		OnUsageError: onUsageError,
+		Action:       inspect,
+	}
+}
+
+// inspection is what is shown of one record.
+type inspection struct {
+	Index    int              `json:"index"`
+	Line     int              `json:"line"`
+	Key      record.Key       `json:"key"`
+	Status   record.Status    `json:"status"`
+	Reason   string           `json:"reason,omitempty"`
+	Template string           `json:"template"`
+	Shared   int              `json:"shared_tokens"`
+	Total    int              `json:"tokens"` // those of the scale's trie included
+	Cut      int              `json:"truncated"`
+	Prompt   []inspectedToken `json:"prompt"`
+	Rating   *inspectedRating `json:"rating,omitempty"`
+}
+
+type inspectedToken struct {
+	ID    int32  `json:"id"`
+	Text  string `json:"text"`
+	Field string `json:"field,omitempty"`
+}
+
+type inspectedRating struct {
+	Value    float64      `json:"rating"`
+	Mode     string       `json:"mode"`
+	Probs    rating.Probs `json:"probs"`
+	OffScale float64      `json:"off_scale"`
+	Entropy  float64      `json:"entropy"`
+}
+
+func inspect(c *cli.Context) (err error) {
+	src, err := sourceOf(c)
+	if err != nil {
+		return err
+	}
+	o, err := engineOptions(c)
+	if err != nil {
+		return err
+	}
+	rec, err := recordAt(src, c.Int("index"))
+	if err != nil {
+		return err
+	}
+	e, err := openEngine(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	x := &inspection{Index: rec.Index, Line: rec.Line, Key: rec.Key, Status: record.OK, Template: e.Note(), Shared: e.PrefixTokens()}
+	err = x.fill(c, e, rec)
+	var fault *record.Fault
+	if errors.As(err, &fault) {
+		x.Status, x.Reason, err = fault.Status, fault.Reason, nil
+	}
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return printJSON(c.App.Writer, x)
+	}
+	return x.writeText(c.App.Writer, src.path)
+}
+
+// recordAt reads the record with the given index.
+func recordAt(src source, index int) (rec *record.Record, err error) {
+	if index < 0 {
+		return nil, usagef("--index %d: want 0 or more", index)
+	}
+	r, err := src.open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	for n := 0; ; n++ {
+		rec, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil, usagef("--index %d: %s has %d records, the last one is %d", index, src.path, n, n-1)
+		}
+		if err != nil || n == index {
+			return rec, err
+		}
+	}
+}
+
+// fill encodes and rates the record. A fault of the record is returned as such.
+func (x *inspection) fill(c *cli.Context, e *engine.Engine, rec *record.Record) error {
+	if rec.Fault != nil {
+		return rec.Fault
+	}
+	p, err := e.Encode(rec)
+	if err != nil {
+		return err
+	}
+	x.Total, x.Cut = p.Total, p.Cut
+	tokens, err := e.Trace(rec)
+	if err != nil {
+		return err
+	}
+	for _, t := range tokens {
+		field := ""
+		if t.Field != prompt.None {
+			field = t.Field.String()
+		}
+		x.Prompt = append(x.Prompt, inspectedToken{t.ID, t.Text, field})
+	}
+	out, err := e.Rate(c.Context, []grader.Prompt{p})
+	if err != nil {
+		return err
+	}
+	if out[0].Fault != nil {
+		return out[0].Fault
+	}
+	r := out[0].Rating
+	x.Rating = &inspectedRating{r.Value, r.Mode, r.Probs, r.OffScale, r.Entropy}
+	return nil
+}
+
+func (x *inspection) writeText(w io.Writer, path string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "record %d, %s:%d, key %s\n", x.Index, path, x.Line, x.Key)
+	if x.Status != record.OK {
+		fmt.Fprintf(&b, "no rating: %s: %s\n", x.Status, x.Reason)
+	}
+	if len(x.Prompt) > 0 {
+		fmt.Fprintf(&b, "%d tokens, %d of them shared by all records; chat template: %s\n", x.Total, x.Shared, x.Template)
+		if x.Cut > 0 {
+			fmt.Fprintf(&b, "%d tokens of the response are left out\n", x.Cut)
+		}
+		b.WriteString("\nPROMPT\n")
+		x.writePrompt(&b)
+		b.WriteString("\nTOKENS\n")
+		for _, t := range x.Prompt {
+			fmt.Fprintf(&b, "%d%q ", t.ID, t.Text)
+		}
+		b.WriteByte('\n')
+	}
+	if r := x.Rating; r != nil {
+		fmt.Fprintf(&b, "\nRATING %.4f  mode %s  entropy %.3f nats  off-scale %.4f\n", r.Value, r.Mode, r.Entropy, r.OffScale)
+		top := 0.0
+		for _, p := range r.Probs {
+			top = max(top, p.P)
+		}
+		for _, p := range r.Probs {
+			fmt.Fprintf(&b, "%6s  %.5f  %s\n", p.String, p.P, grader.Bar(p.P/top, 48))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writePrompt writes the prompt as text, the record's own between ‹ and ›. The
+// bytes of a character may be spread over tokens, so fields are joined first.
+func (x *inspection) writePrompt(b *strings.Builder) {
+	for i := 0; i < len(x.Prompt); {
+		field := x.Prompt[i].Field
+		var text strings.Builder
+		for ; i < len(x.Prompt) && x.Prompt[i].Field == field; i++ {
+			text.WriteString(x.Prompt[i].Text)
+		}
+		if field != "" {
+			b.WriteString("‹")
+		}
+		for _, r := range text.String() {
+			if r == '\n' || r == '\t' {
+				b.WriteRune(r)
+			} else {
+				b.WriteString(visible(r))
+			}
+		}
+		if field != "" {
+			b.WriteString("›")
+		}
+	}
+	b.WriteByte('\n')
+}
