@@ -55,6 +55,9 @@ func runBench(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if len(recs) == 0 {
+		return fmt.Errorf("%s has no records: give a file that has some", c.String("data"))
+	}
 	if len(recs) < c.Int("records") {
 		slog.Warn("the file has fewer records than asked for", "records", len(recs))
 	}

@@ -87,7 +87,12 @@ func report(stderr io.Writer, err error, asJSON bool) int {
 			Message string `json:"message"`
 		}{"error", code, err.Error()})
 	default:
-		fmt.Fprintln(stderr, "winnow:", err)
+		say(stderr, "winnow: %v\n", err)
 	}
 	return code
+}
+
+// say writes to stderr. A run goes on when nobody can read its talk.
+func say(stderr io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(stderr, format, args...)
 }

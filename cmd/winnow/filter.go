@@ -137,6 +137,9 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := ruleOf(f.c).Validate(run.engine.Rubric.Scale); err != nil {
+			return nil, usageError{err} // before hours of grading
+		}
 		if _, err := run.grade(f.c.Context); err != nil {
 			return nil, err
 		}

@@ -184,3 +184,10 @@ func exists(path string) (bool, error) {
 	}
 	return err == nil && info.Size() > 0, err
 }
+
+// sameFile reports whether both paths lead to one existing file.
+func sameFile(a, b string) bool {
+	x, errA := os.Stat(a)
+	y, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(x, y)
+}

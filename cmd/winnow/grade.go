@@ -38,6 +38,9 @@ another model, rubric, scale or setting is refused.`,
 			if path == "" {
 				path = src.stem() + ".scores.jsonl"
 			}
+			if sameFile(src.path, path) {
+				return usagef("DATA and -o are the same file, %s", path)
+			}
 			run, err := newGradeRun(c, src, path)
 			if err != nil {
 				return err
@@ -134,7 +137,7 @@ func (s *gradeSummary) print(c *cli.Context, path string) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(c.App.ErrWriter, "%d records, %d graded now, in %s\n", s.Records, s.Graded, path)
+		say(c.App.ErrWriter, "%d records, %d graded now, in %s\n", s.Records, s.Graded, path)
 	}
 	if n := s.ungraded(); n > 0 {
 		return ungradedError{n}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -56,11 +55,10 @@ func quantize(c *cli.Context) error {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	info, err := os.Stat(in)
-	if err != nil {
+	if _, err := os.Stat(in); err != nil {
 		return modelError{err}
 	}
-	if other, err := os.Stat(out); err == nil && os.SameFile(info, other) {
+	if sameFile(in, out) {
 		return usagef("IN and -o are the same file, %s", out)
 	}
 	if format == "fastest" {
@@ -69,9 +67,9 @@ func quantize(c *cli.Context) error {
 			return modelError{err}
 		}
 		for _, r := range rates {
-			fmt.Fprintf(c.App.ErrWriter, "%-6s %6.0f tokens/s\n", r.Format, r.Rate)
+			say(c.App.ErrWriter, "%-6s %6.0f tokens/s\n", r.Format, r.Rate)
 		}
-		fmt.Fprintf(c.App.ErrWriter, "%s is the fastest here\n", rates[0].Format)
+		say(c.App.ErrWriter, "%s is the fastest here\n", rates[0].Format)
 		return nil
 	}
 	part := out + ".part"

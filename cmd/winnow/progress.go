@@ -57,9 +57,9 @@ func (p *progress) show(g grader.Progress) {
 		line += fmt.Sprintf(", %.1f records/s, %.0f tokens/s, %s left", rate, float64(g.Tokens)/s, time.Duration(left*float64(time.Second)).Round(time.Second))
 	}
 	if p.terminal {
-		fmt.Fprintf(p.w, "\r%s\x1b[K", line)
+		say(p.w, "\r%s\x1b[K", line)
 	} else {
-		fmt.Fprintln(p.w, line)
+		say(p.w, "%s\n", line)
 	}
 	p.shown = true
 }
@@ -67,6 +67,6 @@ func (p *progress) show(g grader.Progress) {
 // stop leaves the terminal's line.
 func (p *progress) stop() {
 	if p.terminal && p.shown {
-		fmt.Fprint(p.w, "\r\x1b[K")
+		say(p.w, "\r\x1b[K")
 	}
 }
