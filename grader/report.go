@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"winnow/grader/journal"
 	"winnow/grader/rating"
@@ -95,24 +96,31 @@ func (r *Report) WriteText(w io.Writer, width int) error {
 		if r.OffScale > 0.5 {
 			b.WriteString("most answers of this model would be no rating at all: its ratings are weak evidence, use a larger one\n")
 		}
-		most := 0
+		most, label := 0, 6
 		for _, bin := range r.Histogram {
-			most = max(most, bin.Count)
+			most, label = max(most, bin.Count), max(label, utf8.RuneCountInString(bin.Rating))
 		}
 		for _, bin := range r.Histogram {
-			fmt.Fprintf(&b, "  %6s %7d %s\n", bin.Rating, bin.Count, Bar(float64(bin.Count)/float64(most), width-17))
+			fmt.Fprintf(&b, "  %*s %7d %s\n", label, bin.Rating, bin.Count, Bar(float64(bin.Count)/float64(most), width-label-11))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// WriteJSON writes the report as one line of JSON.
+// WriteJSON writes the report as one line of JSON. Without rated records its
+// means are null.
 func (r *Report) WriteJSON(w io.Writer) error {
-	return json.NewEncoder(w).Encode(struct {
+	line := struct {
 		Kind string `json:"kind"`
 		*Report
-	}{"summary", r})
+		Mean     *float64 `json:"mean_rating"` // instead of the report's own
+		OffScale *float64 `json:"mean_offscale"`
+	}{Kind: "summary", Report: r}
+	if r.Rated() > 0 {
+		line.Mean, line.OffScale = &r.Mean, &r.OffScale
+	}
+	return json.NewEncoder(w).Encode(line)
 }
 
 // Bar draws a share of a whole as a bar of at most width cells.

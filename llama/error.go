@@ -41,6 +41,7 @@ type Error struct {
 	err  error  // sentinel, if one fits
 }
 
+// Error returns what failed, with the text that llama.cpp gave.
 func (e *Error) Error() string {
 	s := e.Op
 	if e.err != nil {

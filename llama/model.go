@@ -181,7 +181,7 @@ func (m *Model) SHA256() (string, error) {
 			m.sumErr = fmt.Errorf("hash model: %w", err)
 			return
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // only read from
 		h := sha256.New()
 		if _, err := io.CopyBuffer(h, f, make([]byte, 1<<20)); err != nil {
 			m.sumErr = fmt.Errorf("hash model: %w", err)

@@ -46,6 +46,9 @@ func Quantize(in, out, format string, threads int) error {
 	if !ok {
 		return fmt.Errorf("quantize: unknown format %q, want one of %s", format, strings.Join(Formats(), ", "))
 	}
+	if err := checkFile(in); err != nil {
+		return fmt.Errorf("quantize: %w", err)
+	}
 	info, err := os.Stat(in)
 	if err != nil {
 		return fmt.Errorf("quantize: %w", err)

@@ -103,11 +103,16 @@ func (e *Engine) decode(steps []step, prompts int) ([][]float64, error) {
 		edges[i] = make([]float64, len(e.trie.Nodes))
 	}
 	for len(steps) > 0 {
-		pass := steps[:min(len(steps), e.batch.Cap())]
-		steps = steps[len(pass):]
+		n := min(len(steps), e.batch.Cap())
+		if len(steps) == n+1 {
+			n-- // see lone
+		}
+		pass := steps[:n]
+		steps = steps[n:]
 		e.batch.Reset()
-		for _, s := range pass {
-			if err := e.batch.Add(s.token, s.pos, s.seqs, s.output); err != nil {
+		extra := lone(pass)
+		for i, s := range pass {
+			if err := e.batch.Add(s.token, s.pos, s.seqs, s.output || i == extra); err != nil {
 				return nil, err
 			}
 		}
@@ -129,6 +134,24 @@ func (e *Engine) decode(steps []step, prompts int) ([][]float64, error) {
 		}
 	}
 	return edges, nil
+}
+
+// lone returns the index of a second step to ask an output of where a pass has
+// but one, or -1. A row alone goes through a kernel of its own and is rounded
+// differently: a rating would depend on what shares its batch.
+func lone(pass []step) int {
+	outputs, other := 0, -1
+	for i, s := range pass {
+		if s.output {
+			outputs++
+		} else {
+			other = i
+		}
+	}
+	if outputs != 1 {
+		return -1
+	}
+	return other
 }
 
 func (e *Engine) outcome(edge []float64) grader.Outcome {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -23,7 +24,7 @@ func SelfTest(ctx context.Context) (maxDiff float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "tiny.gguf")
 	if err := tinygguf.WriteFile(path, tinygguf.Options{}); err != nil {
 		return 0, err

@@ -156,21 +156,15 @@ func (t *tokenizer) firstForbidden(toks []int32) string {
 	return ""
 }
 
-// split cuts text behind the first character of every special token's text.
+// split cuts text behind the first character of every special token's text, so
+// that no part holds one. Where occurrences overlap, each is cut.
 func (t *tokenizer) split(text string) []string {
 	var cuts []int
 	for _, piece := range t.forbidden {
-		_, first := utf8.DecodeRuneInString(piece)
-		if first == 0 || first == len(piece) {
-			continue
-		}
-		for at := 0; ; {
-			i := strings.Index(text[at:], piece)
-			if i < 0 {
-				break
-			}
-			cuts = append(cuts, at+i+first)
-			at += i + first
+		cuts = appendCuts(cuts, text, piece)
+		// In some vocabularies this character stands for a space.
+		if spaced := strings.ReplaceAll(piece, "▁", " "); spaced != piece {
+			cuts = appendCuts(cuts, text, spaced)
 		}
 	}
 	slices.Sort(cuts)
@@ -181,4 +175,20 @@ func (t *tokenizer) split(text string) []string {
 		at = c
 	}
 	return append(parts, text[at:])
+}
+
+// appendCuts appends where the first character of each occurrence of piece ends.
+func appendCuts(cuts []int, text, piece string) []int {
+	_, first := utf8.DecodeRuneInString(piece)
+	if first == len(piece) { // also where there is none
+		return cuts
+	}
+	for at := 0; ; {
+		i := strings.Index(text[at:], piece)
+		if i < 0 {
+			return cuts
+		}
+		at += i + first
+		cuts = append(cuts, at)
+	}
 }

@@ -20,6 +20,7 @@ type DamageError struct {
 	Msg  string
 }
 
+// Error names the file and the line, and says what to do.
 func (e *DamageError) Error() string {
 	next := "restore the file from a copy, or delete this line to have its record graded again"
 	if e.Line == 1 {
@@ -35,6 +36,7 @@ type MismatchError struct {
 	Differences []string // of Manifest.Differences; at least one
 }
 
+// Error names the file and every difference, and says what to do.
 func (e *MismatchError) Error() string {
 	return fmt.Sprintf("%s: its ratings and those of this run may not be mixed: %s; repeat the earlier settings, or give the path of a new file",
 		e.Path, strings.Join(e.Differences, "; "))

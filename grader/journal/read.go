@@ -18,7 +18,7 @@ func Read(path string) (Manifest, *Index, error) {
 	if err != nil {
 		return Manifest{}, nil, fmt.Errorf("read journal: %w", err)
 	}
-	defer f.Close() // nothing was written
+	defer func() { _ = f.Close() }() // nothing was written
 	c, err := load(path, f)
 	if err != nil {
 		return Manifest{}, nil, err

@@ -29,4 +29,5 @@ type Fault struct {
 	Reason string // for people: what was found, what was expected
 }
 
+// Error returns the status and the reason.
 func (f *Fault) Error() string { return string(f.Status) + ": " + f.Reason }

@@ -1,0 +1,367 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"winnow/grader"
+	"winnow/grader/prompt"
+	"winnow/grader/rating"
+	"winnow/grader/record"
+	"winnow/grader/rubric"
+	"winnow/internal/osthread"
+	"winnow/internal/tinygguf"
+	"winnow/llama"
+)
+
+// rubrics are scales whose tries differ: halves, ratings that begin others,
+// words, a cue, no inner nodes.
+func rubrics(t testing.TB) map[string]rubric.Rubric {
+	return map[string]rubric.Rubric{
+		"default":  load(t, ""),
+		"prefixes": brief(t, "", "1", "10", "100", "bad", "badly"),
+		"cue":      brief(t, "Score: ", "0", "0.5", "1", "15", "2"),
+		"digits":   brief(t, "", "0", "1", "2"),
+	}
+}
+
+// TestTrie compares ratings from one pass with those from a fresh cache and one
+// sequence for each node of the trie.
+func TestTrie(t *testing.T) {
+	both(t, func(t *testing.T, kind tinygguf.Tokenizer) {
+		model := writeTiny(t, tinygguf.Options{Tokenizer: kind})
+		for name, r := range rubrics(t) {
+			e := open(t, kind, Options{Model: model, Rubric: r})
+			prompts := encode(t, e, records(5)...)
+			for i, got := range rate(t, e, prompts...) {
+				want, err := e.rateTokenByToken(context.Background(), prompts[i])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := diff(got, want); !(d <= 1e-4) {
+					t.Errorf("%s, record %d: off by %g\n got %v\nwant %v", name, i, d, got.Probs, want.Probs)
+				}
+				sum := got.OffScale
+				for _, p := range got.Probs {
+					sum += p.P
+				}
+				if !(math.Abs(sum-1) < 1e-9) || !(got.OffScale < 0.999) {
+					t.Errorf("%s, record %d: probabilities sum to %v with %v off the scale", name, i, sum, got.OffScale)
+				}
+			}
+		}
+	})
+}
+
+// TestEnumeration computes ratings from the definition, with the bindings
+// alone: the probability that the answer begins with a rating string and with
+// no longer one.
+func TestEnumeration(t *testing.T) {
+	both(t, func(t *testing.T, kind tinygguf.Tokenizer) {
+		r := brief(t, "Score: ", "1", "10", "100", "bad", "badly")
+		e := open(t, kind, Options{Rubric: r})
+		rec := record.Record{Instruction: "Name a colour.", Response: "Blue is the colour of the world."}
+		got := rate(t, e, encode(t, e, rec)...)[0]
+		trace, err := e.Trace(&rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before []int32
+		for _, tok := range trace {
+			before = append(before, tok.ID)
+		}
+
+		c, err := llama.NewContext(e.Model(), llama.ContextOptions{Ctx: 512, Batch: 512, Threads: 1, FlashAttention: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := llama.NewBatch(512, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := errors.Join(b.Close(), c.Close()); err != nil {
+				t.Error(err)
+			}
+		}()
+		// follow returns the probability that the tokens follow the prompt.
+		follow := func(tokens []int32) float64 {
+			b.Reset()
+			if err := c.Clear(); err != nil {
+				t.Fatal(err)
+			}
+			for i, tok := range slices.Concat(before, tokens) {
+				if err := b.Add(tok, i, []llama.SeqID{0}, true); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.Decode(b); err != nil {
+				t.Fatal(err)
+			}
+			p := 1.0
+			for i, tok := range tokens {
+				row, err := c.Logits(len(before) + i - 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum := 0.0
+				for _, x := range row {
+					sum += math.Exp(float64(x))
+				}
+				p *= math.Exp(float64(row[tok])) / sum
+			}
+			return p
+		}
+
+		// The answer stands behind a line break, so a string is tokenized as it
+		// would be there.
+		paths := make([][]int32, len(r.Scale.Strings))
+		for i, s := range r.Scale.Strings {
+			toks, err := e.Model().Vocab().Tokenize(nil, "\n"+r.Cue+s, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			newline, err := e.Model().Vocab().Tokenize(nil, "\n", false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			paths[i] = toks[len(newline):]
+		}
+		// What all of them share is part of the prompt.
+		shared := 0
+		for same := true; same; shared++ {
+			for _, p := range paths {
+				same = same && len(p) > shared && p[shared] == paths[0][shared]
+			}
+		}
+		shared--
+		for i := range paths {
+			paths[i] = paths[i][shared:]
+		}
+		for i, path := range paths {
+			want := follow(path)
+			for j, longer := range paths {
+				// Only the next longer one counts: it holds those beyond it.
+				next := i != j && len(longer) > len(path) && slices.Equal(longer[:len(path)], path)
+				for k, between := range paths {
+					if next && k != i && k != j && len(between) > len(path) && len(between) < len(longer) && slices.Equal(longer[:len(between)], between) {
+						next = false
+					}
+				}
+				if next {
+					want -= follow(longer)
+				}
+			}
+			if d := math.Abs(got.Probs[i].P - want); !(d <= 1e-4) || want == 0 {
+				t.Errorf("P(%q) = %v, want %v", r.Scale.Strings[i], got.Probs[i].P, want)
+			}
+		}
+	})
+}
+
+// TestPacked checks that a rating does not depend on what shares its batch: with
+// flash attention not in one bit, also where prompts go through several passes.
+func TestPacked(t *testing.T) {
+	both(t, func(t *testing.T, kind tinygguf.Tokenizer) {
+		model := writeTiny(t, tinygguf.Options{Tokenizer: kind})
+		for name, r := range map[string]rubric.Rubric{"default": load(t, ""), "digits": brief(t, "", "0", "1", "2")} {
+			e := open(t, kind, Options{Model: model, Rubric: r})
+			prompts := encode(t, e, records(40)...)
+			var want []rating.Rating
+			for _, p := range prompts {
+				want = append(want, rate(t, e, p)...)
+			}
+			check := func(what string, got []rating.Rating) {
+				t.Helper()
+				for i := range got {
+					if !reflect.DeepEqual(got[i], want[i]) {
+						t.Errorf("%s, %s: record %d differs by %g", name, what, i, diff(got[i], want[i]))
+					}
+				}
+			}
+			check("packed", rateAll(t, e, prompts...))
+
+			shuffled := slices.Clone(prompts)
+			slices.Reverse(shuffled)
+			shuffled = append(shuffled[7:], shuffled[:7]...)
+			got := rateAll(t, e, shuffled...)
+			got = append(got[len(got)-7:], got[:len(got)-7]...)
+			slices.Reverse(got)
+			check("shuffled", got)
+
+			for _, batch := range []int{MinBatch, 37, 64, 4096} {
+				other := open(t, kind, Options{Model: model, Rubric: r, Batch: batch})
+				check("batches of another size", rateAll(t, other, prompts...))
+			}
+		}
+	})
+}
+
+// TestNoFlashAttention bounds what ratings lose without it: sums then run over
+// masked cells too.
+func TestNoFlashAttention(t *testing.T) {
+	e := open(t, tinygguf.BPE, Options{NoFlashAttention: true})
+	flash := open(t, tinygguf.BPE, Options{})
+	prompts := encode(t, e, records(20)...)
+	want := rateAll(t, flash, prompts...)
+	for i, got := range rateAll(t, e, prompts...) {
+		if d := diff(got, rate(t, e, prompts[i])[0]); !(d <= 1e-3) {
+			t.Errorf("record %d: packed and alone differ by %g", i, d)
+		}
+		if d := diff(got, want[i]); !(d <= 2e-2) {
+			t.Errorf("record %d: with and without flash attention differ by %g", i, d)
+		}
+	}
+}
+
+// TestLongPrompt rates a prompt of several passes.
+func TestLongPrompt(t *testing.T) {
+	long := record.Record{Instruction: "Write a poem.", Response: strings.Repeat("The world is a story, and the day is long. ", 40)}
+	var want []rating.Rating
+	for _, batch := range []int{4096, DefaultBatch, 64} {
+		e := open(t, tinygguf.BPE, Options{Batch: batch})
+		p := encode(t, e, long)[0]
+		if batch < 4096 && p.Size <= batch {
+			t.Fatalf("the prompt has %d tokens, want more than %d", p.Size, batch)
+		}
+		got := rate(t, e, p)
+		if want == nil {
+			want = got
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("batches of %d: rating differs by %g from one batch", batch, diff(got[0], want[0]))
+		}
+	}
+}
+
+func TestRateErrors(t *testing.T) {
+	e, err := Open(Options{Model: writeTiny(t, tinygguf.Options{}), Rubric: load(t, ""), Ctx: 768})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := encode(t, e, records(1)...)[0]
+	want := rate(t, e, p)
+
+	ctx := context.Background()
+	if _, err := e.Rate(ctx, nil); err == nil {
+		t.Error("no prompts: no error")
+	}
+	room := e.Capacity()
+	if _, err := e.Rate(ctx, slices.Repeat(encode(t, e, records(1)...), room.Prompts+1)); err == nil {
+		t.Errorf("%d prompts of %d: no error", room.Prompts+1, room.Prompts)
+	}
+	done, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := e.Rate(done, encode(t, e, records(1)...)); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	// More tokens than Capacity allows overfill the cache.
+	many := slices.Repeat(encode(t, e, records(40)[39]), room.Prompts)
+	if _, err := e.Rate(ctx, many); !errors.Is(err, llama.ErrNoSlot) {
+		t.Errorf("too many tokens: %v, want %v", err, llama.ErrNoSlot)
+	}
+	if got := rate(t, e, p); !reflect.DeepEqual(got, want) {
+		t.Errorf("after errors the rating differs by %g", diff(got[0], want[0]))
+	}
+
+	for range 2 {
+		if err := e.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	if _, err := e.Rate(ctx, []grader.Prompt{p}); !errors.Is(err, osthread.ErrStopped) {
+		t.Errorf("Rate of a closed engine: %v, want %v", err, osthread.ErrStopped)
+	}
+	if _, err := e.Encode(&record.Record{Response: "x"}); err == nil {
+		t.Error("Encode of a closed engine: no error")
+	}
+}
+
+// TestBadLogits rates with a model that has a weight that is no number.
+func TestBadLogits(t *testing.T) {
+	var b bytes.Buffer
+	if err := tinygguf.Write(&b, tinygguf.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	model := b.Bytes()
+	// The last weights are those of the last token's logit.
+	binary.LittleEndian.PutUint32(model[len(model)-4:], math.Float32bits(float32(math.NaN())))
+	path := filepath.Join(t.TempDir(), "nan.gguf")
+	if err := os.WriteFile(path, model, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := open(t, tinygguf.BPE, Options{Model: path})
+	outcomes, err := e.Rate(context.Background(), encode(t, e, records(2)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range outcomes {
+		if o.Fault == nil || o.Fault.Status != record.BadLogits || o.Rating.Mode != "" {
+			t.Errorf("record %d: %+v, want the fault %s and no rating", i, o, record.BadLogits)
+		}
+	}
+}
+
+func TestLogSumExp(t *testing.T) {
+	inf := float32(math.Inf(1))
+	for _, c := range []struct {
+		row  []float32
+		want float64
+	}{
+		{[]float32{0}, 0},
+		{[]float32{0, 0, 0, 0}, math.Log(4)},
+		{[]float32{1000, 1000}, 1000 + math.Log(2)},
+		{[]float32{-1000, -1001}, -1000 + math.Log1p(math.Exp(-1))},
+		{[]float32{5, -inf}, 5},
+		{[]float32{3, -90, -90}, 3},
+	} {
+		if got := logSumExp(c.row); !(math.Abs(got-c.want) <= 1e-12*max(1, math.Abs(c.want))) {
+			t.Errorf("logSumExp(%v) = %v, want %v", c.row, got, c.want)
+		}
+	}
+	for _, row := range [][]float32{{1, float32(math.NaN())}, {1, inf}, {-inf, -inf}} {
+		if got := logSumExp(row); !math.IsNaN(got) && !math.IsInf(got, 0) {
+			t.Errorf("logSumExp(%v) = %v, want it to show that a logit is not finite", row, got)
+		}
+	}
+}
+
+func TestTrace(t *testing.T) {
+	both(t, func(t *testing.T, kind tinygguf.Tokenizer) {
+		e := open(t, kind, Options{Rubric: brief(t, "Score: ", "1", "2")})
+		rec := record.Record{Instruction: "Add 2 and 3.", Input: "Be brief.", Response: "It is 5."}
+		trace, err := e.Trace(&rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts := map[prompt.Field]string{}
+		shared := 0
+		for _, tok := range trace {
+			texts[tok.Field] += tok.Text
+			if tok.Shared {
+				shared++
+			}
+		}
+		for f, want := range map[prompt.Field]string{prompt.Instruction: rec.Instruction, prompt.Input: rec.Input, prompt.Response: rec.Response} {
+			if texts[f] != want {
+				t.Errorf("%s is %q, want %q", f, texts[f], want)
+			}
+		}
+		p := encode(t, e, rec)[0]
+		if shared != e.PrefixTokens() || len(trace) != shared+len(p.Tokens) || p.Total != len(trace)+e.trie.InnerNodes() || p.Cut != 0 {
+			t.Errorf("%d tokens, %d of them shared, for a prompt of %d behind %d, in all %d", len(trace), shared, len(p.Tokens), e.PrefixTokens(), p.Total)
+		}
+		if want := "assistant\nScore:"; !strings.HasSuffix(strings.TrimSpace(texts[prompt.None]), want) {
+			t.Errorf("the prompt ends %q, want it to end %q", texts[prompt.None], want)
+		}
+	})
+}
