@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"strings"
 	"text/tabwriter"
@@ -36,7 +35,7 @@ build computes wrongly or cannot run here; 4: the model cannot grade.`,
 	}
 }
 
-func diagnose(c *cli.Context, w io.Writer) error {
+func diagnose(c *cli.Context, w *tabwriter.Writer) error {
 	fmt.Fprintf(w, "winnow\t%s, %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	fmt.Fprintf(w, "engine\t%s\n", llama.Version())
 	var build, missed []string
@@ -83,7 +82,7 @@ func diagnose(c *cli.Context, w io.Writer) error {
 	return diagnoseModel(c, w, path)
 }
 
-func diagnoseModel(c *cli.Context, w io.Writer, path string) (err error) {
+func diagnoseModel(c *cli.Context, w *tabwriter.Writer, path string) (err error) {
 	o, err := engineOptions(c)
 	if err != nil {
 		return err

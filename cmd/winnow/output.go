@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -46,10 +47,20 @@ func createOutput(path string, stdout io.Writer) (*output, error) {
 // Write implements io.Writer.
 func (o *output) Write(b []byte) (int, error) {
 	n, err := o.w.Write(b)
-	if err != nil && o.path != "" {
-		err = fmt.Errorf("write %s: %w", o.path, err)
+	return n, o.named(err)
+}
+
+// named says which file an error is about: where it belongs, not where it is
+// being written.
+func (o *output) named(err error) error {
+	if err == nil || o.path == "" {
+		return err
 	}
-	return n, err
+	var in *fs.PathError
+	if errors.As(err, &in) {
+		err = in.Err
+	}
+	return fmt.Errorf("write %s: %w", o.path, err)
 }
 
 // commit puts the file in its place, for good.
@@ -65,7 +76,7 @@ func (o *output) commit() error {
 		err = os.Rename(o.temp, o.path)
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", o.path, err)
+		return o.named(err)
 	}
 	o.file, o.temp = nil, ""
 	return nil
