@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"time"
 
@@ -18,6 +19,8 @@ import (
 // Throughput is the result of one run. Rates are medians over the repeats, and
 // the spread is (largest − smallest) ÷ median.
 type Throughput struct {
+	Version       string  `json:"winnow"`  // of the program; set by the caller
+	Machine       string  `json:"machine"` // processor, usable cores, widest instruction set that the engine uses
 	Model         string  `json:"model"`
 	Format        string  `json:"format"`
 	Device        string  `json:"device"`
@@ -42,7 +45,7 @@ func Measure(ctx context.Context, e *engine.Engine, recs []*record.Record, repea
 		return nil, fmt.Errorf("measure %d records %d times: want at least one of each", len(recs), repeats)
 	}
 	o, m := e.Options(), e.Manifest()
-	t := &Throughput{Model: m.Model.Name, Format: m.Model.Format, Device: m.Runtime.Device, Engine: m.Runtime.Engine,
+	t := &Throughput{Machine: machine(), Model: m.Model.Name, Format: m.Model.Format, Device: m.Runtime.Device, Engine: m.Runtime.Engine,
 		Threads: o.Threads, Batch: o.Batch, Records: len(recs), Repeats: repeats}
 	raw, err := newRaw(e.Model(), o.Batch, o.Threads, !o.NoFlashAttention)
 	if err != nil {
@@ -72,6 +75,25 @@ func Measure(ctx context.Context, e *engine.Engine, recs []*record.Record, repea
 	t.Efficiency = t.GradingRate / t.RawRate
 	t.RecordRate = t.GradingRate / float64(t.Tokens) * float64(len(recs))
 	return t, nil
+}
+
+// machine describes what computes in a few words.
+func machine() string {
+	s := "unknown processor"
+	for _, d := range llama.Devices() {
+		if d.Name == "CPU" {
+			s = d.Description
+		}
+	}
+	s += fmt.Sprintf(", %d cores", runtime.GOMAXPROCS(0))
+	if f := engine.Features(); len(f) > 0 {
+		for _, x := range slices.Backward(f) {
+			if x.Build {
+				return s + ", " + x.Name
+			}
+		}
+	}
+	return s
 }
 
 // RawRate measures llama_decode alone: repeats full batches of one sequence of

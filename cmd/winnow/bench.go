@@ -70,10 +70,12 @@ func runBench(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	t.Version = version
 	if c.Bool("json") {
 		return printJSON(c.App.Writer, t)
 	}
 	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "machine\t%s\n", t.Machine)
 	fmt.Fprintf(w, "model\t%s (%s), %s\n", t.Model, t.Format, t.Device)
 	fmt.Fprintf(w, "settings\tbatches of %d tokens, %d threads, %d repeats\n", t.Batch, t.Threads, t.Repeats)
 	fmt.Fprintf(w, "work\t%d records, %d tokens\n", t.Records, t.Tokens)
