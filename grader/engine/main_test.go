@@ -69,7 +69,8 @@ func writeTiny(t testing.TB, o tinygguf.Options) string {
 }
 
 // open opens an engine that is closed at the end of the test. Without a model
-// it takes a tiny one, without a rubric the default.
+// it takes a tiny one, without a rubric the default. It computes with one thread:
+// threads wait for each other by spinning, and packages are tested side by side.
 func open(t testing.TB, kind tinygguf.Tokenizer, o Options) *Engine {
 	t.Helper()
 	if o.Model == "" {
@@ -78,6 +79,7 @@ func open(t testing.TB, kind tinygguf.Tokenizer, o Options) *Engine {
 	if o.Rubric.Name == "" {
 		o.Rubric = load(t, "")
 	}
+	o.Threads = max(1, o.Threads)
 	e, err := Open(o)
 	if err != nil {
 		t.Fatal(err)

@@ -244,7 +244,7 @@ func TestLongPrompt(t *testing.T) {
 }
 
 func TestRateErrors(t *testing.T) {
-	e, err := Open(Options{Model: writeTiny(t, tinygguf.Options{}), Rubric: load(t, ""), Ctx: 768})
+	e, err := Open(Options{Model: writeTiny(t, tinygguf.Options{}), Rubric: load(t, ""), Ctx: 768, Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
