@@ -30,7 +30,7 @@ type Prompt struct {
 	Tokens []int32 // the record's own, behind what all prompts share
 	Size   int     // tokens that it takes of a batch
 	Total  int     // tokens that the model sees for this record, shared ones included
-	Cut    int     // tokens of the response that truncation removed
+	Cut    int     // tokens of the response that truncation removed; of one too large to encode whole, at least
 }
 
 // Capacity is what one batch may hold.

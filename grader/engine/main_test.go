@@ -131,7 +131,7 @@ func records(n int) []record.Record {
 	}
 	list := make([]record.Record, n)
 	for i := range list {
-		list[i] = record.Record{Index: i, Instruction: text(12), Response: text(5 + 2*i)}
+		list[i] = record.Record{Index: i, Instruction: text(12), Response: text(5 + i)}
 		if i%3 == 0 {
 			list[i].Input = text(6)
 		}

@@ -54,7 +54,7 @@ func TestTrie(t *testing.T) {
 				for _, p := range got.Probs {
 					sum += p.P
 				}
-				if !(math.Abs(sum-1) < 1e-9) || !(got.OffScale < 0.999) {
+				if !(math.Abs(sum-1) < 1e-9) || !(got.OffScale < 1) {
 					t.Errorf("%s, record %d: probabilities sum to %v with %v off the scale", name, i, sum, got.OffScale)
 				}
 			}
@@ -198,7 +198,7 @@ func TestPacked(t *testing.T) {
 			slices.Reverse(got)
 			check("shuffled", got)
 
-			for _, batch := range []int{MinBatch, 37, 64, 4096} {
+			for _, batch := range []int{MinBatch, 64, 1024} {
 				other := open(t, kind, Options{Model: model, Rubric: r, Batch: batch})
 				check("batches of another size", rateAll(t, other, prompts...))
 			}

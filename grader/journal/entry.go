@@ -21,7 +21,7 @@ type Entry struct {
 	Reason string         // why there is no rating
 	Rating *rating.Rating // nil unless Status is record.OK
 	Tokens int            // of the prompt
-	Cut    int            // tokens of the record that were left out of the prompt
+	Cut    int            // tokens of the record that were left out of the prompt, at least
 }
 
 // MarshalJSON writes the members of the entry's line in the journal, without
