@@ -60,6 +60,44 @@ func TestABI(t *testing.T) {
 	}
 }
 
+func TestUpstreamDefaults_plausible(t *testing.T) {
+	d := upstreamDefaults()
+	between := func(name string, x, low, high int) {
+		t.Helper()
+		if x < low || x > high {
+			t.Errorf("%s is %d, want %d to %d: has the struct changed?", name, x, low, high)
+		}
+	}
+	between("n_gpu_layers", d.gpuLayers, -1, 1000)
+	between("split_mode", d.splitMode, 0, 2)
+	between("main_gpu", d.mainGPU, 0, 0)
+	between("n_ctx", d.ctx, 0, 1<<20)
+	between("n_batch", d.batch, 256, 1<<14)
+	between("n_ubatch", d.ubatch, 64, d.batch)
+	between("n_seq_max", d.seqs, 1, MaxSeqs)
+	between("n_threads", d.threads, 1, 1024)
+	between("n_threads_batch", d.threadsBatch, 1, 1024)
+	between("pooling_type", d.poolType, -1, 4)
+	between("flash_attn_type", d.flashAttention, -1, 1)
+	between("type_k", d.typeK, 1, 1) // F16, on which the cache's size is planned
+	between("type_v", d.typeV, 1, 1)
+	between("nthread", d.quantThreads, 0, 1024)
+	between("ftype", d.quantType, 0, 64)
+	// YaRN's betas are 32 and 1, or negative for "from the model".
+	if !(d.yarnBetaFast <= 64 && d.yarnBetaSlow <= 8 && d.yarnBetaFast >= -1 && d.yarnBetaSlow >= -1) {
+		t.Errorf("yarn betas %v and %v", d.yarnBetaFast, d.yarnBetaSlow)
+	}
+	for name, ok := range map[string]bool{
+		"use_mmap": d.mmap, "no mlock": !d.mlock, "no vocab_only": !d.vocabOnly, "no no_alloc": !d.noAlloc,
+		"no embeddings": !d.embeddings, "offload_kqv": d.offloadKQV, "swa_full": d.swaFull, "no kv_unified": !d.kvUnified,
+		"no allow_requantize": !d.requantize, "quantize_output_tensor": d.quantOutput, "no only_copy": !d.onlyCpy,
+	} {
+		if !ok {
+			t.Errorf("%s is not the default: has the struct changed?", name)
+		}
+	}
+}
+
 func TestFeatures(t *testing.T) {
 	features := Features()
 	if len(features) == 0 {

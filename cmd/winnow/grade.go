@@ -137,7 +137,7 @@ func (s *gradeSummary) print(c *cli.Context, path string) error {
 			return err
 		}
 	} else {
-		say(c.App.ErrWriter, "%d records, %d graded now, in %s\n", s.Records, s.Graded, path)
+		say(c.App.ErrWriter, "%d records, %d entries added to %s\n", s.Records, s.Graded, path)
 	}
 	if n := s.ungraded(); n > 0 {
 		return ungradedError{n}

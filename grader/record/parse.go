@@ -44,13 +44,17 @@ func parse(raw []byte, index, line int, f Fields) *Record {
 		}
 	}
 	rec.Instruction, rec.Input, rec.Response = out[0], out[1], out[2]
-	response := texts[2].first
-	if response == '"' {
+	instruction, response := texts[0].first, texts[2].first
+	if instruction == '"' && response == '"' {
 		rec.Key = contentKey(out[0], out[1], out[2])
 	} else {
 		rec.Key = rawKey(raw)
 	}
 	switch {
+	case instruction == 0: // perhaps it has another name: an input alone must not hide that
+		rec.fault(NoInstruction, "the key %q is missing%s", f.Instruction, keysFound(raw))
+	case instruction == 'n':
+		rec.fault(NoInstruction, "%q is null, want a string", f.Instruction)
 	case blank(rec.Instruction) && blank(rec.Input):
 		rec.fault(NoInstruction, "neither %q nor %q has a text%s", f.Instruction, f.Input, keysFound(raw))
 	case response == 0:

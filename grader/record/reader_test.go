@@ -140,6 +140,8 @@ func TestFaults(t *testing.T) {
 		{"object as input", `{"instruction":"i","input":{},"output":"o"}`, WrongType, `"input" is an object`},
 		{"array as instruction", `{"instruction":["i"],"output":"o"}`, WrongType, `"instruction" is an array`},
 		{"no instruction", `{"prompt":"p","output":"o"}`, NoInstruction, `the record's keys are "prompt", "output"`},
+		{"an input alone", `{"input":"x","output":"o"}`, NoInstruction, `the key "instruction" is missing; the record's keys are "input", "output"`},
+		{"null instruction", `{"instruction":null,"input":"x","output":"o"}`, NoInstruction, `"instruction" is null`},
 		{"blank instruction", `{"instruction":" \n","input":"\u00a0","output":"o"}`, NoInstruction, "neither"},
 		{"empty object", `{}`, NoInstruction, "the object is empty"},
 		{"no response", `{"instruction":"i","response":"o"}`, NoResponse, `the key "output" is missing; the record's keys are "instruction", "response"`},
@@ -168,7 +170,7 @@ func TestFaults(t *testing.T) {
 					t.Errorf("fault %v, want %s with %q", rec.Fault, c.status, c.reason)
 				}
 				want := rawKey(rec.Raw)
-				if c.status == EmptyResponse || c.name == "no instruction" || c.name == "blank instruction" {
+				if c.status == EmptyResponse || c.name == "blank instruction" {
 					want = contentKey(rec.Instruction, rec.Input, rec.Response)
 				}
 				if rec.Key != want {

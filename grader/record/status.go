@@ -12,7 +12,7 @@ const (
 	BadJSON       Status = "bad_json"       // the record's own bytes are not a JSON object
 	InvalidUTF8   Status = "invalid_utf8"   // its bytes are not UTF-8
 	WrongType     Status = "wrong_type"     // a field that must be a string is not
-	NoInstruction Status = "no_instruction" // neither an instruction nor an input
+	NoInstruction Status = "no_instruction" // the instruction's key is missing, or neither it nor the input has a text
 	NoResponse    Status = "no_response"    // the response's key is missing
 	EmptyResponse Status = "empty_response" // the response is empty or white space
 	TooLong       Status = "too_long"       // more tokens than the context holds
