@@ -43,10 +43,10 @@ DATA.dropped with its extension.`,
 
 func ruleFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.Float64Flag{Name: "min", Value: verdict.DefaultMin, Usage: "keep expected ratings of `X` and more"},
-		&cli.Float64Flag{Name: "min-prob", Usage: "keep if the probability of a rating of --min or more is at least `Q`"},
-		&cli.IntFlag{Name: "top", Usage: "keep the `N` best"},
-		&cli.Float64Flag{Name: "top-percent", Usage: "keep the best `P` percent of the rated records"},
+		&cli.Float64Flag{Name: "min", Value: verdict.DefaultMin, DefaultText: fmt.Sprintf("%g, if there is no --top either", verdict.DefaultMin), Usage: "keep expected ratings of `X` and more"},
+		&cli.Float64Flag{Name: "min-prob", DefaultText: "not asked", Usage: "keep if the probability of a rating of --min or more is at least `Q`"},
+		&cli.IntFlag{Name: "top", DefaultText: "not asked", Usage: "keep the `N` best"},
+		&cli.Float64Flag{Name: "top-percent", DefaultText: "not asked", Usage: "keep the best `P` percent of the rated records"},
 	}
 }
 

@@ -27,8 +27,8 @@ const defaultMaxOffScale = 0.99
 
 func sourceFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "map", Usage: "names of the keys that hold a record's texts, such as `instruction=prompt,output=completion`"},
-		&cli.IntFlag{Name: "limit", Usage: "only the first `N` records"},
+		&cli.StringFlag{Name: "map", Usage: "`NAMES` of the keys that hold a record's texts, such as instruction=prompt,output=completion"},
+		&cli.IntFlag{Name: "limit", DefaultText: "all", Usage: "only the first `N` records"},
 		&cli.IntFlag{Name: "max-record-bytes", Value: record.DefaultMaxBytes, Usage: "refuse files with a record of more than `N` bytes"},
 	}
 }
