@@ -4,6 +4,7 @@
 package rubric
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,7 +45,7 @@ type Rubric struct {
 // Shipped returns the rubrics of the program: the default one, then the others
 // sorted by name.
 func Shipped() []Rubric {
-	files, err := fs.ReadDir(shipped, "shipped") // sorted by name
+	files, err := fs.ReadDir(shipped, "shipped")
 	if err != nil {
 		panic("rubric: embedded files: " + err.Error())
 	}
@@ -57,12 +59,17 @@ func Shipped() []Rubric {
 		if err != nil {
 			panic("rubric: embedded files: " + err.Error())
 		}
-		if r.Name == Default {
-			all = append([]Rubric{r}, all...)
-		} else {
-			all = append(all, r)
-		}
+		all = append(all, r)
 	}
+	rest := func(r Rubric) int {
+		if r.Name == Default {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(all, func(a, b Rubric) int {
+		return cmp.Or(cmp.Compare(rest(a), rest(b)), cmp.Compare(a.Name, b.Name))
+	})
 	return all
 }
 

@@ -39,11 +39,15 @@ func TestShipped(t *testing.T) {
 			t.Errorf("%s: fields %v, want %v", r.Name, fields, want)
 		}
 	}
-	if want := []string{Default, "alpagasus-helpfulness"}; !slices.Equal(names, want) {
+	if want := []string{Default, "alpagasus-accuracy-first", "alpagasus-helpfulness", "alpagasus-helpfulness-first"}; !slices.Equal(names, want) {
 		t.Errorf("shipped rubrics %q, want %q", names, want)
 	}
-	if all[0].SHA256() == all[1].SHA256() {
-		t.Error("two rubrics with one hash")
+	hashes := map[string]string{}
+	for _, r := range all {
+		if other, ok := hashes[r.SHA256()]; ok {
+			t.Errorf("%s and %s have one hash", other, r.Name)
+		}
+		hashes[r.SHA256()] = r.Name
 	}
 }
 
@@ -76,7 +80,7 @@ func TestLoad(t *testing.T) {
 	if r, err := Load(""); err != nil || r.Name != Default {
 		t.Errorf("Load without a name: %q, %v; want the default", r.Name, err)
 	}
-	if _, err := Load("nope"); err == nil || !strings.Contains(err.Error(), "alpagasus-accuracy, alpagasus-helpfulness") {
+	if _, err := Load("nope"); err == nil || !strings.Contains(err.Error(), "alpagasus-accuracy, alpagasus-accuracy-first, alpagasus-helpfulness, alpagasus-helpfulness-first") {
 		t.Errorf("an unknown name: %v; want the shipped names", err)
 	}
 	if _, err := Load(t.TempDir()); err == nil {
