@@ -31,7 +31,6 @@ type ContextOptions struct {
 	Batch          int  // most tokens of one Decode; also of one computation
 	Threads        int  // CPU threads; never more than there are cores
 	FlashAttention bool // without it, attention reads masked cells too
-	Embeddings     bool // also keep the last hidden state of output rows
 }
 
 // NewContext allocates a context of the model.
@@ -50,7 +49,6 @@ func NewContext(m *Model, o ContextOptions) (*Context, error) {
 	if o.FlashAttention {
 		p.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_ENABLED
 	}
-	p.embeddings = C.bool(o.Embeddings)
 	p.kv_unified = true
 	p.no_perf = true
 
@@ -67,8 +65,11 @@ func NewContext(m *Model, o ContextOptions) (*Context, error) {
 		return nil, fmt.Errorf("new context: %w", err)
 	}
 	if ctx.c == nil {
-		text := strings.Trim(logs+"; "+threw.String(), "; ")
-		return nil, fmt.Errorf("new context of %d cells: %w", o.Ctx, &Error{Op: "llama_init_from_model", Text: text, err: ErrNoMemory})
+		e := &Error{Op: "llama_init_from_model", Text: strings.Trim(logs+"; "+threw.String(), "; ")}
+		if strings.Contains(e.Text, "alloc") { // the C API gives no code
+			e.err = ErrNoMemory
+		}
+		return nil, fmt.Errorf("new context of %d cells: %w", o.Ctx, e)
 	}
 	ctx.mem = C.llama_get_memory(ctx.c)
 	if ctx.mem == nil {
