@@ -169,13 +169,6 @@ func (r *raw) close() {
 	_ = r.ctx.Close()
 }
 
-// median returns the median and the relative spread.
-func median(x []float64) (mid, spread float64) {
-	x = slices.Sorted(slices.Values(x))
-	mid = (x[(len(x)-1)/2] + x[len(x)/2]) / 2
-	return mid, (x[len(x)-1] - x[0]) / mid
-}
-
 // slice is a source of records that are in memory.
 type slice struct {
 	recs []*record.Record
