@@ -106,6 +106,7 @@ func (e *Engine) open() error {
 	if !e.info.Decoder {
 		return fmt.Errorf("model %s (%s) cannot grade: it must be a decoder-only transformer, not recurrent, encoder or diffusion", e.o.Model, e.info.Arch)
 	}
+	e.warnSlowFormat()
 	if e.o.Ctx == 0 {
 		e.o.Ctx = min(DefaultCtx, e.info.CtxTrain)
 	}
