@@ -107,15 +107,17 @@ func violations(pkgs []pkg) []string {
 				report("%s must not import %s: nothing imports a command", self, to)
 			case within(to, "winnow/bench") && self != "winnow/cmd/winnow":
 				report("%s must not import %s: only winnow/cmd/winnow does", self, to)
+			case within(self, "winnow/bench/synthetic") && within(to, "winnow") && !within(to, "winnow/internal"):
+				report("%s must not import %s: it knows files, not grading", self, to)
 			case stage(self) && (to == "winnow/grader" || within(to, "winnow/grader/engine")):
 				report("%s must not import %s: it is a stage of it", self, to)
 			case within(self, "winnow/llama", "winnow/kernels") && within(to, "winnow/grader"):
 				report("%s must not import %s: it knows tokens, not records", self, to)
-			case within(self, "winnow/internal") && within(to, "winnow"):
+			case within(self, "winnow/internal") && within(to, "winnow") && !within(to, "winnow/internal"):
 				report("%s must not import %s: it is below all others", self, to)
 			}
 		}
-		if self == "winnow/grader" || stage(self) {
+		if self == "winnow/grader" || stage(self) || within(self, "winnow/bench/synthetic") {
 			reaches(self, links)
 		}
 	}
@@ -126,8 +128,8 @@ func violations(pkgs []pkg) []string {
 func TestImports(t *testing.T) {
 	pkgs := list(t)
 	for _, want := range []string{
-		"winnow/cmd/winnow", "winnow/bench", "winnow/grader", "winnow/grader/engine", "winnow/grader/record",
-		"winnow/llama", "winnow/internal/tinygguf", "github.com/ollama/ollama/llama/llama.cpp/src", "runtime/cgo",
+		"winnow/cmd/winnow", "winnow/bench", "winnow/bench/synthetic", "winnow/grader", "winnow/grader/engine", "winnow/grader/record",
+		"winnow/llama", "winnow/internal/bpe", "winnow/internal/gguf", "winnow/internal/tinygguf", "github.com/ollama/ollama/llama/llama.cpp/src", "runtime/cgo",
 	} {
 		if !slices.ContainsFunc(pkgs, func(p pkg) bool { return p.ImportPath == want }) {
 			t.Errorf("go list does not name %s", want)
@@ -146,14 +148,15 @@ func TestImports(t *testing.T) {
 // TestViolations checks the checker: each forbidden import is reported.
 func TestViolations(t *testing.T) {
 	good := []pkg{
-		{ImportPath: "winnow/cmd/winnow", Imports: []string{"winnow/bench", "winnow/grader/engine", "os"}},
+		{ImportPath: "winnow/cmd/winnow", Imports: []string{"winnow/bench", "winnow/bench/synthetic", "winnow/grader/engine", "os"}},
 		{ImportPath: "winnow/bench", Imports: []string{"winnow/grader", "winnow/grader/engine", "winnow/llama"}},
+		{ImportPath: "winnow/bench/synthetic", Imports: []string{"winnow/internal/other", "os"}},
 		{ImportPath: "winnow/grader", Imports: []string{"winnow/grader/record", "example.com/lib"}},
 		{ImportPath: "winnow/grader/record", Imports: []string{"os"}},
 		{ImportPath: "winnow/grader/verdict", Imports: []string{"winnow/grader/record"}},
 		{ImportPath: "winnow/grader/engine", Imports: []string{"winnow/grader", "winnow/llama", "winnow/internal/osthread"}},
 		{ImportPath: "winnow/internal/osthread", Imports: []string{"sync"}},
-		{ImportPath: "winnow/internal/other", Imports: []string{"sync"}},
+		{ImportPath: "winnow/internal/other", Imports: []string{"winnow/internal/osthread", "sync"}},
 		{ImportPath: "winnow/llama", Imports: []string{"C", "github.com/ollama/ollama/llama/llama.cpp/src"}, CgoFiles: []string{"cgo.go"}},
 		{ImportPath: "github.com/ollama/ollama/llama/llama.cpp/src", Imports: []string{"C", "runtime/cgo"}, CgoFiles: []string{"llama.go"}},
 		{ImportPath: "example.com/lib", Imports: []string{"os"}},
@@ -167,7 +170,10 @@ func TestViolations(t *testing.T) {
 		{"winnow/grader/engine", "winnow/bench", "winnow/grader/engine must not import winnow/bench: only winnow/cmd/winnow does"},
 		{"winnow/grader/record", "winnow/grader", "winnow/grader/record must not import winnow/grader: it is a stage of it"},
 		{"winnow/llama", "winnow/grader/record", "winnow/llama must not import winnow/grader/record: it knows tokens, not records"},
-		{"winnow/internal/osthread", "winnow/internal/other", "winnow/internal/osthread must not import winnow/internal/other: it is below all others"},
+		{"winnow/internal/osthread", "winnow/grader/record", "winnow/internal/osthread must not import winnow/grader/record: it is below all others"},
+		{"winnow/bench", "winnow/bench/synthetic", "winnow/bench must not import winnow/bench/synthetic: only winnow/cmd/winnow does"},
+		{"winnow/bench/synthetic", "winnow/grader/record", "winnow/bench/synthetic must not import winnow/grader/record: it knows files, not grading"},
+		{"winnow/bench/synthetic", "winnow/llama", "winnow/bench/synthetic must not depend on winnow/llama: winnow/bench/synthetic → winnow/llama"},
 		{"winnow/grader/verdict", "winnow/llama", "winnow/grader/verdict must not depend on winnow/llama: winnow/grader/verdict → winnow/llama"},
 		{"winnow/grader/verdict", "winnow/grader/engine", "winnow/grader/verdict must not import winnow/grader/engine: it is a stage of it"},
 		{"winnow/grader", "winnow/grader/engine", "winnow/grader must not depend on winnow/llama: winnow/grader → winnow/grader/engine → winnow/llama"},

@@ -15,6 +15,8 @@ import (
 	"io"
 	"math"
 	"os"
+
+	"winnow/internal/gguf"
 )
 
 // Tokenizer is the kind of vocabulary that a model has.
@@ -148,17 +150,26 @@ func Write(w io.Writer, o Options) error {
 		return err
 	}
 	v := newVocab(o.Tokenizer)
-	e := &encoder{w: bufio.NewWriter(w)}
 	tensors := o.tensors(v)
-	e.header(o.metadata(v), tensors)
+	infos := make([]gguf.Tensor, len(tensors))
+	for i, t := range tensors {
+		infos[i] = t.Tensor
+	}
+	out := bufio.NewWriter(w)
+	head, err := gguf.Header(o.metadata(v), infos)
+	if err == nil {
+		_, err = out.Write(head)
+	}
 	for _, t := range tensors {
-		e.data(t, o.Seed)
+		if err == nil {
+			_, err = out.Write(t.data(o.Seed))
+		}
 	}
-	if e.err == nil {
-		e.err = e.w.Flush()
+	if err == nil {
+		err = out.Flush()
 	}
-	if e.err != nil {
-		return fmt.Errorf("tinygguf: writing model: %w", e.err)
+	if err != nil {
+		return fmt.Errorf("tinygguf: writing model: %w", err)
 	}
 	return nil
 }
@@ -178,29 +189,29 @@ func WriteFile(path string, o Options) (err error) {
 }
 
 // metadata lists the key-value pairs of the header, in the order of the file.
-func (o Options) metadata(v *vocab) []pair {
+func (o Options) metadata(v *vocab) []gguf.Pair {
 	fileType := uint32(0) // all F32
 	if o.F16 {
 		fileType = 1 // mostly F16
 	}
-	kv := []pair{
-		{"general.architecture", o.Arch},
-		{"general.name", o.Name},
-		{"general.file_type", fileType},
-		{o.Arch + ".vocab_size", uint32(len(v.tokens))},
-		{o.Arch + ".context_length", uint32(o.Ctx)},
-		{o.Arch + ".embedding_length", uint32(o.Embd)},
-		{o.Arch + ".block_count", uint32(o.Layers)},
-		{o.Arch + ".feed_forward_length", uint32(o.FF)},
-		{o.Arch + ".attention.head_count", uint32(o.Heads)},
-		{o.Arch + ".attention.head_count_kv", uint32(o.HeadsKV)},
-		{o.Arch + ".attention.layer_norm_rms_epsilon", float32(1e-5)},
-		{o.Arch + ".rope.dimension_count", uint32(o.Embd / o.Heads)},
-		{o.Arch + ".rope.freq_base", float32(10000)},
+	kv := []gguf.Pair{
+		{Key: "general.architecture", Value: o.Arch},
+		{Key: "general.name", Value: o.Name},
+		{Key: "general.file_type", Value: fileType},
+		{Key: o.Arch + ".vocab_size", Value: uint32(len(v.tokens))},
+		{Key: o.Arch + ".context_length", Value: uint32(o.Ctx)},
+		{Key: o.Arch + ".embedding_length", Value: uint32(o.Embd)},
+		{Key: o.Arch + ".block_count", Value: uint32(o.Layers)},
+		{Key: o.Arch + ".feed_forward_length", Value: uint32(o.FF)},
+		{Key: o.Arch + ".attention.head_count", Value: uint32(o.Heads)},
+		{Key: o.Arch + ".attention.head_count_kv", Value: uint32(o.HeadsKV)},
+		{Key: o.Arch + ".attention.layer_norm_rms_epsilon", Value: float32(1e-5)},
+		{Key: o.Arch + ".rope.dimension_count", Value: uint32(o.Embd / o.Heads)},
+		{Key: o.Arch + ".rope.freq_base", Value: float32(10000)},
 	}
 	kv = append(kv, v.metadata()...)
 	if o.Template != NoTemplate {
-		kv = append(kv, pair{"tokenizer.chat_template", o.Template})
+		kv = append(kv, gguf.Pair{Key: "tokenizer.chat_template", Value: o.Template})
 	}
 	return kv
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	parser "github.com/gpustack/gguf-parser-go"
+
+	"winnow/internal/gguf"
 )
 
 func write(t *testing.T, o Options) []byte {
@@ -114,13 +116,13 @@ func TestParse(t *testing.T) {
 			// The data: aligned, without gaps, to the end of the file.
 			end := f.TensorDataStartOffset
 			for _, ti := range f.TensorInfos {
-				if got := f.TensorDataStartOffset + int64(ti.Offset); got != end || got%alignment != 0 {
-					t.Errorf("%s starts at %d, want %d, a multiple of %d", ti.Name, got, end, alignment)
+				if got := f.TensorDataStartOffset + int64(ti.Offset); got != end || got%gguf.Alignment != 0 {
+					t.Errorf("%s starts at %d, want %d, a multiple of %d", ti.Name, got, end, gguf.Alignment)
 				}
 				if wantHalf := c.o.F16 && ti.NDimensions == 2; (ti.Type == parser.GGMLTypeF16) != wantHalf {
 					t.Errorf("%s is %v", ti.Name, ti.Type)
 				}
-				end = aligned(end + int64(ti.Bytes()))
+				end = gguf.Aligned(end + int64(ti.Bytes()))
 			}
 			b, err := os.ReadFile(path)
 			if err != nil {
@@ -134,7 +136,7 @@ func TestParse(t *testing.T) {
 			got := math.Float32frombits(binary.LittleEndian.Uint32(first))
 			want := float32(flag)
 			if c.o.F16 {
-				got, want = float32(binary.LittleEndian.Uint16(first)), float32(halfBits(flag))
+				got, want = float32(binary.LittleEndian.Uint16(first)), float32(gguf.Half(flag))
 			}
 			if got != want {
 				t.Errorf("the first weight is %v, want %v", got, want)
@@ -170,7 +172,7 @@ func TestSeed(t *testing.T) {
 	}
 	data := int64(0)
 	for _, ten := range o.tensors(v) {
-		data += aligned(ten.size())
+		data += gguf.Aligned(ten.Size())
 		x, y := ten.weights(0), ten.weights(1)
 		same := 0
 		for i := range x {
@@ -180,7 +182,7 @@ func TestSeed(t *testing.T) {
 		}
 		// Fixed dimensions and the rows of space and point are the same.
 		if random := ten.std != 0; random && same > len(x)/10 || !random && same != len(x) {
-			t.Errorf("%s: %d of %d weights are the same", ten.name, same, len(x))
+			t.Errorf("%s: %d of %d weights are the same", ten.Name, same, len(x))
 		}
 	}
 	if head := int64(len(a)) - data; !bytes.Equal(a[:head], b[:head]) {
@@ -258,23 +260,5 @@ func TestWriteErrors(t *testing.T) {
 	err := WriteFile(filepath.Join(t.TempDir(), "none", "m.gguf"), Options{})
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no such folder: error %v", err)
-	}
-}
-
-func TestHalfBits(t *testing.T) {
-	for _, c := range []struct {
-		x    float64
-		want uint16
-	}{
-		{0, 0x0000}, {math.Copysign(0, -1), 0x8000}, {1, 0x3c00}, {-2, 0xc000},
-		{0.5, 0x3800}, {1.0 / 3, 0x3555}, {4, 0x4400}, {65504, 0x7bff},
-		{65519, 0x7bff}, {65520, 0x7c00}, {math.Inf(-1), 0xfc00}, {math.NaN(), 0x7e00},
-		{0x1p-24, 0x0001}, {0x1p-25, 0x0000}, {0x1.8p-24, 0x0002}, {0x1p-14, 0x0400},
-		{0x1.ff8p-15, 0x03ff}, {0x1.fffp-15, 0x0400},
-		{1 + 0x1p-11, 0x3c00}, {1 + 0x1.8p-10, 0x3c02}, {2 - 0x1p-12, 0x4000},
-	} {
-		if got := halfBits(float32(c.x)); got != c.want {
-			t.Errorf("halfBits(%v) = %#04x, want %#04x", c.x, got, c.want)
-		}
 	}
 }

@@ -3,6 +3,9 @@ package tinygguf
 import (
 	"fmt"
 	"strings"
+
+	"winnow/internal/bpe"
+	"winnow/internal/gguf"
 )
 
 // TokenType is the format's number for what a token is.
@@ -71,7 +74,7 @@ func newVocab(t Tokenizer) *vocab {
 		v.space = "▁"
 		v.addSPM()
 	} else {
-		v.space = byteSymbol(' ')
+		v.space = bpe.Symbol(' ')
 		v.addBPE()
 	}
 	return v
@@ -89,12 +92,12 @@ func (v *vocab) addBPE() {
 	v.add(Control, 0, endOfText, turnStart, turnEnd, repoName)
 	v.add(UserDefined, 0, toolStart, toolEnd)
 	for b := range 256 {
-		v.add(Normal, 0, byteSymbol(byte(b)))
+		v.add(Normal, 0, bpe.Symbol(byte(b)))
 	}
-	newline := byteSymbol('\n')
-	for _, m := range append(learnMerges(v.space), merge{newline, newline}) {
-		v.merges = append(v.merges, m.left+" "+m.right)
-		v.add(Normal, 0, m.left+m.right)
+	newline := bpe.Symbol('\n')
+	for _, m := range append(learnMerges(v.space), bpe.Merge{Left: newline, Right: newline}) {
+		v.merges = append(v.merges, m.String())
+		v.add(Normal, 0, m.Left+m.Right)
 	}
 }
 
@@ -112,7 +115,7 @@ func (v *vocab) addSPM() {
 		v.add(Normal, float32(-rank), s)
 	}
 	for _, m := range learnMerges(v.space) {
-		piece(m.left + m.right)
+		piece(m.Left + m.Right)
 	}
 	// On the way to the control tokens <s> and </s>, as in Llama 2's vocabulary.
 	for _, s := range []string{"</", "</s", "<s"} {
@@ -127,7 +130,7 @@ func (v *vocab) addSPM() {
 }
 
 // metadata lists the tokenizer's keys of the header.
-func (v *vocab) metadata() []pair {
+func (v *vocab) metadata() []gguf.Pair {
 	var (
 		texts  []string
 		scores []float32
@@ -138,112 +141,52 @@ func (v *vocab) metadata() []pair {
 		scores = append(scores, t.Score)
 		types = append(types, int32(t.Type))
 	}
-	special := func(name, text string) pair {
-		return pair{"tokenizer.ggml." + name + "_token_id", uint32(v.id[text])}
+	special := func(name, text string) gguf.Pair {
+		return gguf.Pair{Key: "tokenizer.ggml." + name + "_token_id", Value: uint32(v.id[text])}
 	}
 	if v.kind == SPM {
-		return []pair{
-			{"tokenizer.ggml.model", "llama"},
-			{"tokenizer.ggml.tokens", texts},
-			{"tokenizer.ggml.scores", scores},
-			{"tokenizer.ggml.token_type", types},
+		return []gguf.Pair{
+			{Key: "tokenizer.ggml.model", Value: "llama"},
+			{Key: "tokenizer.ggml.tokens", Value: texts},
+			{Key: "tokenizer.ggml.scores", Value: scores},
+			{Key: "tokenizer.ggml.token_type", Value: types},
 			special("bos", seqStart),
 			special("eos", seqEnd),
 			special("unknown", unknown),
 			special("padding", seqEnd),
-			{"tokenizer.ggml.add_bos_token", true},
-			{"tokenizer.ggml.add_eos_token", false},
-			{"tokenizer.ggml.add_space_prefix", true},
+			{Key: "tokenizer.ggml.add_bos_token", Value: true},
+			{Key: "tokenizer.ggml.add_eos_token", Value: false},
+			{Key: "tokenizer.ggml.add_space_prefix", Value: true},
 		}
 	}
-	return []pair{
-		{"tokenizer.ggml.model", "gpt2"},
-		{"tokenizer.ggml.pre", "smollm"}, // splits digits one by one
-		{"tokenizer.ggml.tokens", texts},
-		{"tokenizer.ggml.token_type", types},
-		{"tokenizer.ggml.merges", v.merges},
+	return []gguf.Pair{
+		{Key: "tokenizer.ggml.model", Value: "gpt2"},
+		{Key: "tokenizer.ggml.pre", Value: "smollm"}, // splits digits one by one
+		{Key: "tokenizer.ggml.tokens", Value: texts},
+		{Key: "tokenizer.ggml.token_type", Value: types},
+		{Key: "tokenizer.ggml.merges", Value: v.merges},
 		special("bos", endOfText),
 		special("eos", turnEnd),
 		special("unknown", endOfText),
 		special("padding", turnEnd),
-		{"tokenizer.ggml.add_bos_token", false},
-		{"tokenizer.ggml.add_space_prefix", false},
+		{Key: "tokenizer.ggml.add_bos_token", Value: false},
+		{Key: "tokenizer.ggml.add_space_prefix", Value: false},
 	}
 }
-
-// byteSymbol returns the character that stands for b in a byte-level
-// vocabulary (GPT-2): printable Latin-1 stands for itself, the other bytes, in
-// their order, for the characters from U+0100 on.
-func byteSymbol(b byte) string {
-	printable := func(b byte) bool {
-		return b >= '!' && b <= '~' || b >= 0xa1 && b != 0xad
-	}
-	if printable(b) {
-		return string(rune(b))
-	}
-	r := rune(0x100)
-	for c := byte(0); c < b; c++ {
-		if !printable(c) {
-			r++
-		}
-	}
-	return string(r)
-}
-
-// merge joins two neighbouring symbols.
-type merge struct{ left, right string }
 
 // mergeCount keeps the models under 600 KB.
 const mergeCount = 160
 
-// learnMerges learns merges from a list of words, by the method of Sennrich et
-// al. (ACL 2016): again and again, join the most frequent pair. The earlier a
-// word stands in the list, the more often it counts. A space before a word is
-// written as the given symbol.
-func learnMerges(space string) []merge {
-	list := strings.Fields(words)
-	texts := make([][]string, len(list))
-	for i, w := range list {
-		texts[i] = append([]string{space}, strings.Split(w, "")...)
+// learnMerges learns merges from a list of words. The earlier a word stands in
+// the list, the more often it counts. A space before a word is written as the
+// given symbol.
+func learnMerges(space string) []bpe.Merge {
+	texts := strings.Fields(words)
+	list := make([]bpe.Word, len(texts))
+	for i, w := range texts {
+		list[i] = bpe.Word{Symbols: append([]string{space}, strings.Split(w, "")...), Count: len(texts) - i}
 	}
-	var merges []merge
-	for len(merges) < mergeCount {
-		count := make(map[merge]int)
-		for i, t := range texts {
-			for j := 1; j < len(t); j++ {
-				count[merge{t[j-1], t[j]}] += len(texts) - i
-			}
-		}
-		var best merge
-		for m, n := range count {
-			b := count[best]
-			if n > b || n == b && (m.left < best.left || m.left == best.left && m.right < best.right) {
-				best = m
-			}
-		}
-		if count[best] == 0 {
-			break // every word is one symbol
-		}
-		merges = append(merges, best)
-		for i, t := range texts {
-			texts[i] = best.apply(t)
-		}
-	}
-	return merges
-}
-
-// apply joins the pair wherever it stands in t, from left to right.
-func (m merge) apply(t []string) []string {
-	var out []string
-	for i := 0; i < len(t); i++ {
-		if i+1 < len(t) && t[i] == m.left && t[i+1] == m.right {
-			out = append(out, m.left+m.right)
-			i++
-			continue
-		}
-		out = append(out, t[i])
-	}
-	return out
+	return bpe.Learn(list, mergeCount)
 }
 
 // words are what merges are learned from, in the order of their weight.

@@ -108,19 +108,3 @@ func (v *vocab) join(text string) []string {
 		parts = slices.Replace(parts, best-1, best+1, parts[best-1]+parts[best])
 	}
 }
-
-func TestByteSymbol(t *testing.T) {
-	seen := make(map[string]byte)
-	for b := range 256 {
-		s := byteSymbol(byte(b))
-		if other, twice := seen[s]; twice || utf8.RuneCountInString(s) != 1 {
-			t.Errorf("byte %#02x has the symbol %q, as has %#02x", b, s, other)
-		}
-		seen[s] = byte(b)
-	}
-	for b, want := range map[byte]string{' ': "Ġ", '\n': "Ċ", '\t': "ĉ", 'A': "A", 0: "Ā", 0x7f: "ġ", 0xa0: "ł", 0xad: "Ń", 0xff: "ÿ"} {
-		if got := byteSymbol(b); got != want {
-			t.Errorf("byte %#02x has the symbol %q, want %q", b, got, want)
-		}
-	}
-}

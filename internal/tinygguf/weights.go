@@ -1,46 +1,21 @@
 package tinygguf
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"math"
+
+	"winnow/internal/gguf"
 )
 
-// tensor is one tensor of the model. Its first dimension is the contiguous
-// one: a matrix of shape {in, out} has a row of length in for every output.
+// tensor is one tensor of the model.
 type tensor struct {
-	name  string
-	shape []int
-	half  bool    // 16-bit floats
-	std   float64 // of the random weights; 0 makes them all 1
+	gguf.Tensor
+	std float64 // of the random weights; 0 makes them all 1
 
 	// fix, if set, changes weights after they are drawn.
 	fix func(w []float32)
-}
-
-// count returns the number of weights.
-func (t tensor) count() int {
-	n := 1
-	for _, d := range t.shape {
-		n *= d
-	}
-	return n
-}
-
-// size returns the bytes of the weights, without padding.
-func (t tensor) size() int64 {
-	if t.half {
-		return 2 * int64(t.count())
-	}
-	return 4 * int64(t.count())
-}
-
-// typ returns the format's number of the tensor's type.
-func (t tensor) typ() uint32 {
-	if t.half {
-		return tensorF16
-	}
-	return tensorF32
 }
 
 // The residual stream carries four dimensions that no block writes to. The
@@ -76,8 +51,12 @@ const (
 // tensors lists the model's tensors in the order of the file.
 func (o Options) tensors(v *vocab) []tensor {
 	n := len(v.tokens)
+	typ := gguf.F32
+	if o.F16 {
+		typ = gguf.F16
+	}
 	matrix := func(name string, in, out int, gain float64) tensor {
-		return tensor{name: name, shape: []int{in, out}, half: o.F16, std: gain / math.Sqrt(float64(in))}
+		return tensor{Tensor: gguf.Tensor{Name: name, Shape: []int{in, out}, Type: typ}, std: gain / math.Sqrt(float64(in))}
 	}
 	// residual is a matrix that writes to the residual stream.
 	residual := func(name string, in int, gain float64) tensor {
@@ -85,7 +64,7 @@ func (o Options) tensors(v *vocab) []tensor {
 		t.fix = func(w []float32) { clear(w[:fixedDims*in]) }
 		return t
 	}
-	norm := func(name string) tensor { return tensor{name: name, shape: []int{o.Embd}} }
+	norm := func(name string) tensor { return tensor{Tensor: gguf.Tensor{Name: name, Shape: []int{o.Embd}}} }
 
 	embd := matrix("token_embd.weight", o.Embd, n, math.Sqrt(float64(o.Embd)))
 	embd.fix = func(w []float32) {
@@ -151,7 +130,7 @@ func (o Options) tensors(v *vocab) []tensor {
 // weights returns the tensor's numbers. They depend on seed and name alone, so
 // that a change of one tensor leaves the others as they are.
 func (t tensor) weights(seed uint64) []float32 {
-	w := make([]float32, t.count())
+	w := make([]float32, t.Count())
 	if t.std == 0 {
 		for i := range w {
 			w[i] = 1
@@ -159,7 +138,7 @@ func (t tensor) weights(seed uint64) []float32 {
 		return w
 	}
 	h := fnv.New64a()
-	h.Write([]byte(t.name)) // never fails
+	h.Write([]byte(t.Name)) // never fails
 	r := splitmix{seed ^ h.Sum64()}
 	for i := range w {
 		w[i] = float32(r.normal() * t.std)
@@ -168,6 +147,19 @@ func (t tensor) weights(seed uint64) []float32 {
 		t.fix(w)
 	}
 	return w
+}
+
+// data returns the weights as they stand in the file, padded.
+func (t tensor) data(seed uint64) []byte {
+	b := make([]byte, 0, gguf.Aligned(t.Size()))
+	for _, x := range t.weights(seed) {
+		if t.Type == gguf.F16 {
+			b = binary.LittleEndian.AppendUint16(b, gguf.Half(x))
+		} else {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+		}
+	}
+	return b[:cap(b)]
 }
 
 // splitmix is Steele, Lea and Flood's SplitMix64 generator (OOPSLA 2014).
