@@ -51,8 +51,11 @@ func Find(name string) (Shape, error) {
 	return Shape{}, fmt.Errorf("unknown shape %q, want one of %s", name, strings.Join(names, ", "))
 }
 
-// Params returns the number of weights.
+// Params returns the number of weights, 0 for a shape that Write refuses.
 func (s Shape) Params() int64 {
+	if s.check() != nil {
+		return 0
+	}
 	n := int64(0)
 	for _, t := range s.tensors(formats["F16"]) {
 		n += t.Count()
@@ -61,10 +64,11 @@ func (s Shape) Params() int64 {
 }
 
 // Bytes returns the size of the weights in a format, 0 for a format that is not
-// among Formats. The file is a few megabytes larger, for its vocabulary.
+// among Formats or a shape that Write refuses. The file is a few megabytes
+// larger, for its vocabulary.
 func (s Shape) Bytes(format string) int64 {
 	f, ok := formats[strings.ToUpper(format)]
-	if !ok {
+	if !ok || s.check() != nil {
 		return 0
 	}
 	n := int64(0)
@@ -105,15 +109,15 @@ func (s Shape) check() error {
 	case s.Family.spec() == nil:
 		return fmt.Errorf("unknown family %d", s.Family)
 	case s.Vocab < least:
-		return fmt.Errorf("Vocab is %d, want at least %d: one token a byte and the special ones", s.Vocab, least)
+		return fmt.Errorf("size of Vocab is %d, want at least %d: one token a byte and the special ones", s.Vocab, least)
 	case s.Embd%rowUnit != 0 || s.FF%rowUnit != 0:
-		return fmt.Errorf("Embd %d and FF %d must be multiples of %d", s.Embd, s.FF, rowUnit)
+		return fmt.Errorf("widths Embd %d and FF %d must be multiples of %d", s.Embd, s.FF, rowUnit)
 	case s.Embd%(2*s.Heads) != 0:
-		return fmt.Errorf("Embd %d does not split into %d heads of even width", s.Embd, s.Heads)
+		return fmt.Errorf("width Embd %d does not split into %d heads of even width", s.Embd, s.Heads)
 	case s.Heads%s.HeadsKV != 0:
-		return fmt.Errorf("Heads %d is no multiple of HeadsKV %d", s.Heads, s.HeadsKV)
+		return fmt.Errorf("number of Heads, %d, is no multiple of HeadsKV %d", s.Heads, s.HeadsKV)
 	case !(s.RopeBase > 0) || !(s.RMSEps > 0):
-		return fmt.Errorf("RopeBase %v and RMSEps %v must be above 0", s.RopeBase, s.RMSEps)
+		return fmt.Errorf("numbers RopeBase %v and RMSEps %v must be above 0", s.RopeBase, s.RMSEps)
 	}
 	return nil
 }

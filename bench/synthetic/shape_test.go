@@ -57,6 +57,7 @@ func TestShapeErrors(t *testing.T) {
 		{func(s *Shape) { s.Vocab = 272 }, "Vocab is 272, want at least 273"},
 		{func(s *Shape) { s.Embd = 570 }, "multiples of 32"},
 		{func(s *Shape) { s.Heads = 10 }, "does not split into 10 heads"},
+		{func(s *Shape) { s.Heads = 0 }, "Heads is 0"},
 		{func(s *Shape) { s.HeadsKV = 2 }, "no multiple of HeadsKV 2"},
 		{func(s *Shape) { s.RopeBase = 0 }, "RopeBase 0"},
 	} {
@@ -64,6 +65,9 @@ func TestShapeErrors(t *testing.T) {
 		c.change(&s)
 		if err := s.check(); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want one with %q", err, c.want)
+		}
+		if s.Params() != 0 || s.Bytes("F16") != 0 {
+			t.Errorf("%q: %d weights in %d bytes, want 0", c.want, s.Params(), s.Bytes("F16"))
 		}
 	}
 }

@@ -29,6 +29,7 @@ medians, and the spread tells how quiet the machine was.`,
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 		),
 		OnUsageError: onUsageError,
+		Subcommands:  []*cli.Command{synthesizeCommand()},
 		Action:       runBench,
 	}
 }
