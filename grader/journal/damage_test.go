@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"winnow/grader/record"
 )
 
 // countWarnings keeps the log quiet and counts what would stand there.
@@ -34,52 +36,57 @@ func (c counter) Handle(context.Context, slog.Record) error {
 	return nil
 }
 
-// Wherever the file is cut, it opens with the whole lines that are left.
+// Wherever the file is cut, it opens with the whole lines that are left, and a
+// run that appends the others makes the file what it was.
 func TestCutEverywhere(t *testing.T) {
 	warnings := countWarnings(t)
-	entries := someEntries(t)
-	path, b := written(t, entries)
-	manifestBytes := bytes.IndexByte(b, '\n') + 1
-	for n := range b {
-		if err := os.WriteFile(path, b[:n], 0o666); err != nil {
-			t.Fatal(err)
-		}
-		whole := bytes.Count(b[:n], []byte("\n")) - 1
-		torn := n - 1 - bytes.LastIndexByte(b[:n], '\n')
-
-		_, x, err := Read(path)
-		var damage *DamageError
-		switch {
-		case n < manifestBytes:
-			if !errors.As(err, &damage) || damage.Line != 1 {
-				t.Fatalf("read the first %d bytes: %v", n, err)
+	for criteria := 1; criteria < 3; criteria++ {
+		m, entries := manifestOf(criteria), someEntries(t, criteria)
+		path, b := written(t, m, entries)
+		manifestBytes := bytes.IndexByte(b, '\n') + 1
+		for n := range b {
+			if err := os.WriteFile(path, b[:n], 0o666); err != nil {
+				t.Fatal(err)
 			}
-			whole, torn = 0, 0
-		case err != nil || x.Torn != torn:
-			t.Fatalf("read the first %d bytes: %v, torn %+v", n, err, x)
-		}
-		*warnings = 0
-		j, x, err := Open(path, testManifest())
-		if err != nil {
-			t.Fatalf("open the first %d bytes: %v", n, err)
-		}
-		if x.Torn != torn || *warnings != min(torn, 1) {
-			t.Fatalf("first %d bytes: torn %d with %d warnings, want %d", n, x.Torn, *warnings, torn)
-		}
-		sameEntries(t, fmt.Sprintf("first %d bytes", n), x, roundAll(entries[:whole]))
-		if err := errors.Join(j.Append(entries[whole:]), j.Close()); err != nil {
-			t.Fatal(err)
-		}
-		if again, err := os.ReadFile(path); err != nil || !bytes.Equal(again, b) {
-			t.Fatalf("after the first %d bytes, the file became %q (%v)", n, again, err)
+			whole := bytes.Count(b[:n], []byte("\n")) - 1
+			torn := n - 1 - bytes.LastIndexByte(b[:n], '\n')
+
+			_, x, err := Read(path)
+			var damage *DamageError
+			switch {
+			case n < manifestBytes:
+				if !errors.As(err, &damage) || damage.Line != 1 {
+					t.Fatalf("read the first %d bytes: %v", n, err)
+				}
+				whole, torn = 0, 0
+			case err != nil || x.Torn != torn:
+				t.Fatalf("read the first %d bytes: %v, torn %+v", n, err, x)
+			default:
+				sameEntries(t, fmt.Sprintf("first %d bytes", n), m, x, roundAll(entries[:whole]))
+			}
+			*warnings = 0
+			j, err := Open(path, m)
+			if err != nil {
+				t.Fatalf("open the first %d bytes: %v", n, err)
+			}
+			if *warnings != min(torn, 1) {
+				t.Fatalf("first %d bytes: %d warnings of %d torn bytes", n, *warnings, torn)
+			}
+			sameKnown(t, fmt.Sprintf("first %d bytes", n), j, entries[:whole])
+			if err := errors.Join(j.Append(entries[whole:]), j.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if again, err := os.ReadFile(path); err != nil || !bytes.Equal(again, b) {
+				t.Fatalf("after the first %d bytes, the file became %q (%v)", n, again, err)
+			}
 		}
 	}
 }
 
 // A changed byte is found in its line, and the file is left alone.
 func TestFlipEverywhere(t *testing.T) {
-	entries := someEntries(t)
-	path, b := written(t, entries)
+	m := manifestOf(2)
+	path, b := written(t, m, someEntries(t, 2))
 	for i := range len(b) - 1 { // without the last newline, the last line is torn
 		for _, flip := range []byte{0x01, 0x20, 0x80, b[i] ^ '\n', b[i] ^ '"'} {
 			c := slices.Clone(b)
@@ -90,7 +97,7 @@ func TestFlipEverywhere(t *testing.T) {
 			if err := os.WriteFile(path, c, 0o666); err != nil {
 				t.Fatal(err)
 			}
-			_, _, errOpen := Open(path, testManifest())
+			_, errOpen := Open(path, m)
 			_, _, errRead := Read(path)
 			line := 1 + bytes.Count(b[:i], []byte("\n"))
 			for _, err := range []error{errOpen, errRead} {
@@ -117,47 +124,81 @@ func TestDamageMessage(t *testing.T) {
 	}
 }
 
-// Lines with a right checksum that no run has written are damage too.
-func TestDamage(t *testing.T) {
-	_, b := written(t, someEntries(t)[:1])
+// damaged is a file that opens under m with damage in this line.
+type damaged struct {
+	m    Manifest
+	file []byte
+	line int
+	msg  string
+}
+
+// forged returns a function that makes a journal of the first of someEntries
+// with something changed and a right checksum.
+func forged(t *testing.T, criteria int) (b []byte, forge func(old, new string) damaged) {
+	t.Helper()
+	m := manifestOf(criteria)
+	_, b = written(t, m, someEntries(t, criteria)[:1])
 	split := bytes.IndexByte(b, '\n') + 1
 	body, err := unseal(bytes.TrimSuffix(b[split:], []byte("\n")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	line := func(old, new string) []byte {
+	return b, func(old, new string) damaged {
 		changed := bytes.Replace(body, []byte(old), []byte(new), 1)
 		if bytes.Equal(changed, body) {
 			t.Fatalf("%s is not in %s", old, body)
 		}
-		return slices.Concat(b[:split], seal(changed, 0))
+		return damaged{m, slices.Concat(b[:split], seal(changed, 0)), 2, ""}
 	}
-	for name, tc := range map[string]struct {
-		file []byte
-		line int
-		msg  string
-	}{
-		"key twice":       {slices.Concat(b, b[split:]), 3, "000000ff000000000000000000000000 stands in an earlier line"},
-		"short key":       {line(`"key":"00`, `"key":"`), 2, "32 hexadecimal digits"},
-		"blank line":      {slices.Concat(b, []byte("\n")), 3, "checksum"},
-		"CRLF":            {bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")), 1, "checksum"},
-		"no number":       {line("2.95", "Inf"), 2, "want a number"},
-		"huge number":     {line("2.95", "1e999"), 2, "want a number"},
-		"no probability":  {line("0.3", "1.3"), 2, "want a probability"},
-		"below 0":         {line(`"off_scale":0`, `"off_scale":-1`), 2, "want a probability"},
-		"other scale":     {line(`"2.5":`, `"2":`), 2, `"2.5`},
-		"other mode":      {line(`"mode":"\"ü"`, `"mode":"3"`), 2, "a rating of the scale"},
-		"rated, not ok":   {line(`"ok"`, `"too_long"`), 2, "tokens"},
-		"ok, not rated":   {line(`"ok"`, `"ok","tokens":1`), 2, "rating"},
-		"bad escape":      {line(`"ok"`, `"\x"`), 2, "a string"},
-		"endless string":  {slices.Concat(b[:split], seal([]byte(`{"key":"00`), 0)), 2, "a string that ends"},
-		"no string":       {line(`"ok"`, `ok`), 2, "a string"},
-		"negative":        {line(`"index":0`, `"index":-1`), 2, "whole number"},
-		"more members":    {line(`"tokens":100`, `"tokens":100,"x":1`), 2, "the end"},
-		"another file":    {[]byte("{\"instruction\":\"a\"}\n"), 1, "no journal"},
-		"unfinished file": {[]byte("hello"), 1, "no journal"},
-		"no manifest":     {b[split:], 1, "no journal"},
-		"one long line":   {slices.Concat(b, bytes.Repeat([]byte("x"), maxLineBytes+1<<20)), 3, "16 MiB"},
+}
+
+func (d damaged) because(msg string) damaged {
+	d.msg = msg
+	return d
+}
+
+// Lines with a right checksum that no run has written are damage too.
+func TestDamage(t *testing.T) {
+	b, line := forged(t, 1)
+	_, wide := forged(t, 2)
+	m := testManifest()
+	split := bytes.IndexByte(b, '\n') + 1
+	for name, tc := range map[string]damaged{
+		"key twice":       {m, slices.Concat(b, b[split:]), 3, "000000ff000000000000000000000000 stands in an earlier line"},
+		"short key":       line(`"key":"00`, `"key":"`).because("32 hexadecimal digits"),
+		"blank line":      {m, slices.Concat(b, []byte("\n")), 3, "checksum"},
+		"CRLF":            {m, bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")), 1, "checksum"},
+		"no number":       line("2.95", "Inf").because("want a number"),
+		"huge number":     line("2.95", "1e999").because("want a number"),
+		"no probability":  line("0.3", "1.3").because("want a probability"),
+		"below 0":         line(`"off_scale":0`, `"off_scale":-1`).because("want a probability"),
+		"other scale":     line(`"2.5":`, `"2":`).because(`"2.5`),
+		"other mode":      line(`"mode":"\"ü"`, `"mode":"3"`).because("a rating of the scale"),
+		"rated, not ok":   line(`"ok"`, `"too_long"`).because("tokens"),
+		"ok, not rated":   line(`"ok"`, `"ok","tokens":1`).because("rating"),
+		"bad escape":      line(`"ok"`, `"\x"`).because("a string"),
+		"endless string":  {m, slices.Concat(b[:split], seal([]byte(`{"key":"00`), 0)), 2, "a string that ends"},
+		"no string":       line(`"ok"`, `ok`).because("a string"),
+		"negative":        line(`"index":0`, `"index":-1`).because("whole number"),
+		"fraction":        line(`"index":0`, `"index":0.5`).because("status"),
+		"more members":    line(`"tokens":100`, `"tokens":100,"x":1`).because("the end"),
+		"another file":    {m, []byte("{\"instruction\":\"a\"}\n"), 1, "no journal"},
+		"unfinished file": {m, []byte("hello"), 1, "no journal"},
+		"no manifest":     {m, b[split:], 1, "no journal"},
+		"one long line":   {m, slices.Concat(b, bytes.Repeat([]byte("x"), maxLineBytes+1<<20)), 3, "16 MiB"},
+
+		"criteria of one":    line(`"rating":2.95`, `"rating":2.95,"criteria":{}`).because("mode"),
+		"one of criteria":    wide(`,"criteria":{"accuracy":{"rating":2.95`, ``).because("criteria"),
+		"not the least":      wide(`"rating":1.3,"criteria"`, `"rating":1.31,"criteria"`).because("the least of the criteria's ratings, 1.3, found"),
+		"greatest":           wide(`"rating":1.3,"criteria"`, `"rating":2.95,"criteria"`).because("the least of the criteria's ratings, 1.3, found"),
+		"changed criterion":  wide(`{"rating":1.3`, `{"rating":1.5`).because("the least of the criteria's ratings, 1.5, found"),
+		"other criterion":    wide(`"accuracy":`, `"Accuracy":`).because("accuracy"),
+		"criterion twice":    wide(`"help \"ü\"":`, `"accuracy":`).because(`help`),
+		"criterion missing":  wide(`},"help \"ü\"":{`, `},`).because(`help`),
+		"criterion too much": wide(`}},"tokens"`, `},"third":{}},"tokens"`).because(`want "}"`),
+		"member too much":    wide(`,"off_scale":0`, `,"off_scale":0,"x":1`).because(`entropy`),
+		"second's number":    wide(`"2.5":0.2`, `"2.5":-0.2`).because("a probability"),
+		"second's mode":      wide(`"mode":"0"`, `"mode":"00"`).because("a rating of the scale"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "scores.jsonl")
@@ -165,10 +206,13 @@ func TestDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 { // a failed Open leaves no lock
-				_, _, err := Open(path, testManifest())
-				var damage *DamageError
-				if !errors.As(err, &damage) || damage.Line != tc.line || !strings.Contains(damage.Msg, tc.msg) {
-					t.Errorf("%v; want line %d, %q", err, tc.line, tc.msg)
+				_, err := Open(path, tc.m)
+				_, _, errRead := Read(path)
+				for _, err := range []error{err, errRead} {
+					var damage *DamageError
+					if !errors.As(err, &damage) || damage.Line != tc.line || !strings.Contains(damage.Msg, tc.msg) {
+						t.Errorf("%v; want line %d, %q", err, tc.line, tc.msg)
+					}
 				}
 			}
 			if left, err := os.ReadFile(path); err != nil || !bytes.Equal(left, tc.file) {
@@ -178,28 +222,85 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-func TestManifestDamage(t *testing.T) {
-	good, _, err := testManifest().line()
+// rewritten writes a journal's manifest with something changed.
+func rewritten(t *testing.T, old, new string) (path string) {
+	t.Helper()
+	good, _, err := manifestOf(2).line()
 	if err != nil {
 		t.Fatal(err)
 	}
+	body, err := unseal(bytes.TrimSuffix(good, []byte("\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Count(body, []byte(old)) == 0 {
+		t.Fatalf("%s is not in %s", old, body)
+	}
+	path = filepath.Join(t.TempDir(), "scores.jsonl")
+	if err := os.WriteFile(path, seal(bytes.Replace(body, []byte(old), []byte(new), 1), 0), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestManifestDamage(t *testing.T) {
 	for old, tc := range map[string]struct{ new, msg string }{
-		`"version":1`:       {`"version":2`, "version 2, this program reads version 1"},
 		`"settings":{`:      {`"later":1,"settings":{`, "later"},
 		`"values":[0,1,2.5`: {`"values":[0,1,1`, "increase"},
 		`"F16"`:             {`16`, "cannot be read"},
+		`"rubrics":[{`:      {`"rubrics":[],"x":[{`, "cannot be read"},
+		`"accuracy"`:        {`"help \"ü\""`, "give each criterion once"},
 	} {
-		body, err := unseal(bytes.TrimSuffix(good, []byte("\n")))
+		var damage *DamageError
+		if _, _, err := Read(rewritten(t, old, tc.new)); !errors.As(err, &damage) || damage.Line != 1 || !strings.Contains(damage.Msg, tc.msg) {
+			t.Errorf("%s for %s: %v", tc.new, old, err)
+		}
+	}
+}
+
+// A journal of another version is not damaged, but of no use to this one.
+func TestVersion(t *testing.T) {
+	for number, want := range map[string]string{
+		"1": ": made by an older version of winnow: its format has version 1, this one reads version 2; grade again into a new file",
+		"3": ": made by a newer version of winnow: its format has version 3, this one reads version 2; use that version, or grade again into a new file",
+	} {
+		path := rewritten(t, `"version":2`, `"version":`+number)
+		before, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(t.TempDir(), "scores.jsonl")
-		if err := os.WriteFile(path, seal(bytes.Replace(body, []byte(old), []byte(tc.new), 1), 0), 0o666); err != nil {
-			t.Fatal(err)
+		_, _, errRead := Read(path)
+		_, errOpen := Open(path, manifestOf(2))
+		for _, err := range []error{errRead, errOpen} {
+			var version *VersionError
+			if !errors.As(err, &version) || err.Error() != path+want {
+				t.Errorf("%v\nwant %s", err, path+want)
+			}
 		}
-		var damage *DamageError
-		if _, _, err := Read(path); !errors.As(err, &damage) || damage.Line != 1 || !strings.Contains(damage.Msg, tc.msg) {
-			t.Errorf("%s for %s: %v", tc.new, old, err)
+		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
+			t.Errorf("the file was changed (%v)", err)
 		}
+	}
+}
+
+// There are as many statuses as codes for them, and not one more.
+func TestManyStatuses(t *testing.T) {
+	j, err := Open(filepath.Join(t.TempDir(), "scores.jsonl"), testManifest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries []Entry
+	for i := range 257 {
+		entries = append(entries, Entry{Key: testKey(i), Status: record.Status(fmt.Sprintf("kind_%d", i))})
+	}
+	if err := j.Append(entries[:256]); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Append(entries[256:]); err == nil || !strings.Contains(err.Error(), "kind_256") {
+		t.Errorf("the 257th status: %v", err)
+	}
+	sameKnown(t, "256 statuses", j, entries[:256])
+	if err := j.Close(); err != nil {
+		t.Error(err)
 	}
 }

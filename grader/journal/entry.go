@@ -2,10 +2,13 @@ package journal
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,31 +18,75 @@ import (
 
 // Entry is what a journal knows of one record.
 type Entry struct {
-	Key    record.Key
-	Index  int // of the record in the source of the run that wrote the entry, from 0
-	Status record.Status
-	Reason string         // why there is no rating
-	Rating *rating.Rating // nil unless Status is record.OK
-	Tokens int            // of the prompt
-	Cut    int            // tokens of the record that were left out of the prompt, at least
+	Key     record.Key
+	Index   int // of the record in the source of the run that wrote the entry, from 0
+	Status  record.Status
+	Reason  string          // why there is no rating
+	Ratings []rating.Rating // one for each criterion, in the manifest's order; none unless Status is record.OK
+	Tokens  int             // of the prompt
+	Cut     int             // tokens of the record that were left out of the prompt, at least
 }
 
-// MarshalJSON writes the members of the entry's line in the journal, without
-// its checksum. An entry without a rating has no number that could be taken
-// for one.
-func (e Entry) MarshalJSON() ([]byte, error) {
-	b, err := appendBody(nil, e)
-	return append(b, '}'), err
+// Value returns the least of the criteria's expected values, the one that
+// counts for a record; NaN if it has no rating.
+func (e Entry) Value() float64 {
+	if len(e.Ratings) == 0 {
+		return math.NaN()
+	}
+	least := e.Ratings[0].Value
+	for i := range e.Ratings {
+		least = min(least, e.Ratings[i].Value)
+	}
+	return least
 }
 
-// appendBody appends the entry's line up to its checksum. Whether the numbers
-// can stand in a journal is left to the parser.
-func appendBody(b []byte, e Entry) ([]byte, error) {
-	if (e.Status == record.OK) != (e.Rating != nil) {
-		return b, fmt.Errorf("status %q, rating there: %t; a rating goes with status %q and with no other", e.Status, e.Rating != nil, record.OK)
+// form is the one spelling of entries under a manifest.
+type form struct {
+	ratings []string // of the scale
+	quoted  []string // as JSON: `"0"`, `"0.5"`, …
+	members []string // `"0":`, `,"0.5":`, …
+	heads   []string // one for each criterion, if there are several: `"accuracy":{`, `,"helpfulness":{`, …
+}
+
+func newForm(m Manifest) form {
+	f := form{ratings: m.Scale.Strings}
+	for i, s := range m.Scale.Strings {
+		f.quoted = append(f.quoted, string(appendString(nil, s)))
+		f.members = append(f.members, memberStart(i, s))
+	}
+	if len(m.Rubrics) > 1 {
+		for i, r := range m.Rubrics {
+			f.heads = append(f.heads, memberStart(i, r.Name)+"{")
+		}
+	}
+	return f
+}
+
+// memberStart is what stands before the value of an object's nth member.
+func memberStart(n int, name string) string {
+	var b []byte
+	if n > 0 {
+		b = append(b, ',')
+	}
+	return string(append(appendString(b, name), ':'))
+}
+
+// criteria counts the ratings of a rated entry.
+func (f *form) criteria() int { return max(1, len(f.heads)) }
+
+// append appends the entry's line up to its checksum. Whether the numbers can
+// stand in a journal is left to the parser.
+func (f *form) append(b []byte, e Entry) ([]byte, error) {
+	want := 0
+	if e.Status == record.OK {
+		want = f.criteria()
+	}
+	if len(e.Ratings) != want {
+		return b, fmt.Errorf("status %q and %d ratings, want %d: an entry of status %q has one for each criterion, any other has none",
+			e.Status, len(e.Ratings), want, record.OK)
 	}
 	b = append(b, `{"key":"`...)
-	b = append(b, e.Key.String()...)
+	b = hex.AppendEncode(b, e.Key[:])
 	b = append(b, `","index":`...)
 	b = strconv.AppendInt(b, int64(e.Index), 10)
 	b = append(b, `,"status":`...)
@@ -48,24 +95,24 @@ func appendBody(b []byte, e Entry) ([]byte, error) {
 		b = append(b, `,"reason":`...)
 		b = appendString(b, e.Reason)
 	}
-	if r := e.Rating; r != nil {
-		b = append(b, `,"rating":`...)
-		b = rating.AppendNumber(b, r.Value)
-		b = append(b, `,"mode":`...)
-		b = appendString(b, r.Mode)
-		b = append(b, `,"probs":{`...)
-		for i, p := range r.Probs {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendString(b, p.String)
-			b = append(b, ':')
-			b = rating.AppendNumber(b, p.P)
+	var err error
+	switch {
+	case want == 1:
+		if b, err = f.appendRating(append(b, ','), &e.Ratings[0]); err != nil {
+			return b, err
 		}
-		b = append(b, `},"off_scale":`...)
-		b = rating.AppendNumber(b, r.OffScale)
-		b = append(b, `,"entropy":`...)
-		b = rating.AppendNumber(b, r.Entropy)
+	case want > 1:
+		b = append(b, `,"rating":`...)
+		b = rating.AppendNumber(b, e.Value())
+		b = append(b, `,"criteria":{`...)
+		for i, head := range f.heads {
+			b = append(b, head...)
+			if b, err = f.appendRating(b, &e.Ratings[i]); err != nil {
+				return b, fmt.Errorf("criterion %d: %w", i+1, err)
+			}
+			b = append(b, '}')
+		}
+		b = append(b, '}')
 	}
 	b = append(b, `,"tokens":`...)
 	b = strconv.AppendInt(b, int64(e.Tokens), 10)
@@ -74,6 +121,41 @@ func appendBody(b []byte, e Entry) ([]byte, error) {
 		b = strconv.AppendInt(b, int64(e.Cut), 10)
 	}
 	return b, nil
+}
+
+// appendRating appends a rating's members without the braces around them.
+func (f *form) appendRating(b []byte, r *rating.Rating) ([]byte, error) {
+	mode := slices.Index(f.ratings, r.Mode)
+	switch {
+	case len(r.Probs) != len(f.ratings):
+		return b, fmt.Errorf("%d probabilities for a scale of %d ratings", len(r.Probs), len(f.ratings))
+	case mode < 0:
+		return b, fmt.Errorf("the mode %q is no rating of the scale", r.Mode)
+	}
+	b = append(b, `"rating":`...)
+	b = rating.AppendNumber(b, r.Value)
+	b = append(b, `,"mode":`...)
+	b = append(b, f.quoted[mode]...)
+	b = append(b, `,"probs":{`...)
+	for i, p := range r.Probs {
+		b = append(b, f.members[i]...)
+		b = rating.AppendNumber(b, p)
+	}
+	b = append(b, `},"off_scale":`...)
+	b = rating.AppendNumber(b, r.OffScale)
+	b = append(b, `,"entropy":`...)
+	return rating.AppendNumber(b, r.Entropy), nil
+}
+
+// AppendObject appends {"name":number,…} as a journal spells it: in the order
+// of names, with single precision. There must be one number for each name.
+func AppendObject(b []byte, names []string, numbers []float64) []byte {
+	b = append(b, '{')
+	for i, name := range names {
+		b = append(b, memberStart(i, name)...)
+		b = rating.AppendNumber(b, numbers[i])
+	}
+	return append(b, '}')
 }
 
 // appendString appends s as a JSON string. Bytes that are not UTF-8 become

@@ -29,6 +29,23 @@ func (e *DamageError) Error() string {
 	return fmt.Sprintf("%s:%d: %s; %s", e.Path, e.Line, e.Msg, next)
 }
 
+// VersionError says that a journal has the format of another version of this
+// program.
+type VersionError struct {
+	Path    string
+	Version int // of its format
+}
+
+// Error names the file and both versions, and says what to do.
+func (e *VersionError) Error() string {
+	maker, next := "an older", "grade again into a new file"
+	if e.Version > version {
+		maker, next = "a newer", "use that version, or grade again into a new file"
+	}
+	return fmt.Sprintf("%s: made by %s version of winnow: its format has version %d, this one reads version %d; %s",
+		e.Path, maker, e.Version, version, next)
+}
+
 // MismatchError says that a journal holds the ratings of another judge than
 // the one that is about to write to it.
 type MismatchError struct {

@@ -54,7 +54,11 @@ func (f *faulty) Truncate(size int64) error {
 // acknowledged and at most whole entries of the portion that failed.
 func TestFaults(t *testing.T) {
 	countWarnings(t)
-	portions := [][]Entry{someEntries(t), {rated(t, 10, 1, 0, 0, 0)}, {rated(t, 11, 0, 1, 0, 0), rated(t, 12, 0, 0, 1, 0)}}
+	portions := [][]Entry{
+		someEntries(t, 2),
+		widened(t, 2, rated(t, 10, 1, 0, 0, 0)),
+		widened(t, 2, rated(t, 11, 0, 1, 0, 0), rated(t, 12, 0, 0, 1, 0)),
+	}
 	var all []Entry
 	for _, p := range portions {
 		all = append(all, p...)
@@ -80,9 +84,10 @@ func TestFaults(t *testing.T) {
 // and says whether there were enough calls for the fault to come.
 func faultAt(t *testing.T, name string, portions [][]Entry, all []Entry, torn bool, fault faulty) bool {
 	t.Helper()
+	m := manifestOf(2)
 	path := filepath.Join(t.TempDir(), "scores.jsonl")
 	if torn {
-		line, _, err := testManifest().line()
+		line, _, err := m.line()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +96,7 @@ func faultAt(t *testing.T, name string, portions [][]Entry, all []Entry, torn bo
 		}
 	}
 	acknowledged, tried := 0, 0
-	j, x, err := open(path, testManifest(), func(f *os.File) file { fault.File = f; return &fault })
+	j, err := open(path, m, func(f *os.File) file { fault.File = f; return &fault })
 	failed := err != nil
 	if err != nil && !strings.Contains(err.Error(), path) {
 		t.Fatalf("%s: %v does not name the file", name, err)
@@ -112,7 +117,7 @@ func faultAt(t *testing.T, name string, portions [][]Entry, all []Entry, torn bo
 			}
 			acknowledged = tried
 		}
-		sameEntries(t, name, x, roundAll(all[:acknowledged]))
+		sameKnown(t, name, j, all[:acknowledged])
 		if err := j.Close(); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -121,22 +126,22 @@ func faultAt(t *testing.T, name string, portions [][]Entry, all []Entry, torn bo
 		t.Fatalf("%s: %d calls, reported as failed: %t", name, fault.calls, failed)
 	}
 
-	j, x, err = Open(path, testManifest())
+	j, err = Open(path, m)
 	if err != nil {
 		t.Fatalf("%s: open again: %v", name, err)
 	}
-	n := x.Len()
+	n := j.Len()
 	if n < acknowledged || n > tried {
 		t.Fatalf("%s: %d entries on disk, %d acknowledged, %d tried", name, n, acknowledged, tried)
 	}
-	sameEntries(t, name, x, roundAll(all[:n]))
+	sameKnown(t, name, j, all[:n])
 	if err := errors.Join(j.Append(all[n:]), j.Close()); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	_, x, err = Read(path)
+	_, x, err := Read(path)
 	if err != nil {
 		t.Fatalf("%s: read: %v", name, err)
 	}
-	sameEntries(t, name, x, roundAll(all))
+	sameEntries(t, name, m, x, roundAll(all))
 	return failed
 }

@@ -8,39 +8,49 @@ import (
 	"winnow/grader/record"
 )
 
-// Index holds the entries of a journal in about 200 bytes each, for a scale of
-// 11 ratings. It must not be read while Append adds to it.
+// Index holds the entries of a journal with all their numbers: with a scale of
+// 11 ratings in about 200 bytes each, and 120 more for each further criterion.
+// It may be read by several goroutines at once.
 type Index struct {
 	Torn int // bytes of an unfinished last line, which is left out
 
-	scale   rating.Scale
-	rows    slab[row]
-	numbers slab[float64] // of the rated entries; as in flat
-	byKey   map[record.Key]int32
-	texts   []string // statuses and reasons, each once
-	byText  map[string]int32
+	scale    rating.Scale
+	criteria []string
+	rows     slab[row]
+	numbers  slab[float64] // of the rated entries; as in flat
+	modes    slab[int32]   // likewise
+	byKey    map[record.Key]int32
+	texts    []string // statuses and reasons, each once
+	byText   map[string]int32
 }
 
 type row struct {
 	key                record.Key
 	index, tokens, cut int32
 	status, reason     int32 // positions in texts
-	numbers            int32 // position in numbers, if there is a rating
-	mode               int32 // position in the scale; -1 without a rating
+	rated              int32 // position in numbers and modes; -1 without a rating
 }
 
-func newIndex(scale rating.Scale) *Index {
-	return &Index{
-		scale:   scale,
-		rows:    slab[row]{width: 1},
-		numbers: slab[float64]{width: numbersBefore + len(scale.Strings)},
-		byKey:   map[record.Key]int32{},
-		byText:  map[string]int32{},
+// begin implements sink.
+func (x *Index) begin(m Manifest) {
+	width := numbersBefore + len(m.Scale.Strings)
+	*x = Index{
+		scale:    rating.Scale(m.Scale),
+		criteria: m.Criteria(),
+		rows:     slab[row]{width: 1},
+		numbers:  slab[float64]{width: width * len(m.Rubrics)},
+		modes:    slab[int32]{width: len(m.Rubrics)},
+		byKey:    map[record.Key]int32{},
+		byText:   map[string]int32{},
 	}
 }
 
 // Scale returns the scale of the ratings. It must not be changed.
 func (x *Index) Scale() rating.Scale { return x.scale }
+
+// Criteria returns the names of the rubrics, one for each rating of a rated
+// entry. They must not be changed.
+func (x *Index) Criteria() []string { return x.criteria }
 
 // Len returns the number of entries.
 func (x *Index) Len() int { return x.rows.n }
@@ -51,7 +61,8 @@ func (x *Index) Has(key record.Key) bool {
 	return ok
 }
 
-// Lookup returns the entry of the record with this key.
+// Lookup returns the entry of the record with this key. The probabilities of
+// its ratings are the Index's own and must not be changed.
 func (x *Index) Lookup(key record.Key) (Entry, bool) {
 	i, ok := x.byKey[key]
 	if !ok {
@@ -60,22 +71,11 @@ func (x *Index) Lookup(key record.Key) (Entry, bool) {
 	return x.entry(int(i)), true
 }
 
-// All returns the entries in the order of the file.
+// All returns the entries in the order of the file, as Lookup does.
 func (x *Index) All() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for i := range x.rows.n {
 			if !yield(x.entry(i)) {
-				return
-			}
-		}
-	}
-}
-
-// Keys returns the keys of the entries in the order of the file.
-func (x *Index) Keys() iter.Seq[record.Key] {
-	return func(yield func(record.Key) bool) {
-		for i := range x.rows.n {
-			if !yield(x.rows.at(i)[0].key) {
 				return
 			}
 		}
@@ -89,33 +89,36 @@ func (x *Index) entry(i int) Entry {
 		Status: record.Status(x.texts[r.status]), Reason: x.texts[r.reason],
 		Tokens: int(r.tokens), Cut: int(r.cut),
 	}
-	if r.mode < 0 {
+	if r.rated < 0 {
 		return e
 	}
-	numbers := x.numbers.at(int(r.numbers))
-	e.Rating = &rating.Rating{
-		Value: numbers[0], OffScale: numbers[1], Entropy: numbers[2],
-		Mode:  x.scale.Strings[r.mode],
-		Probs: make(rating.Probs, len(x.scale.Strings)),
-	}
-	for i, s := range x.scale.Strings {
-		e.Rating.Probs[i] = rating.Prob{String: s, P: numbers[numbersBefore+i]}
+	e.Ratings = make([]rating.Rating, len(x.criteria))
+	numbers, modes := x.numbers.at(int(r.rated)), x.modes.at(int(r.rated))
+	width := len(numbers) / len(modes)
+	for i, mode := range modes {
+		n := numbers[i*width : (i+1)*width : (i+1)*width]
+		e.Ratings[i] = rating.Rating{Value: n[0], OffScale: n[1], Entropy: n[2], Mode: x.scale.Strings[mode], Probs: n[numbersBefore:]}
 	}
 	return e
 }
 
-// add copies what f borrows. The caller has checked that its key is new.
-func (x *Index) add(f flat) {
+// add implements sink. It copies what f borrows.
+func (x *Index) add(f flat) error {
+	if x.Has(f.key) {
+		return errTwice(f.key)
+	}
 	x.byKey[f.key] = int32(x.rows.n)
 	r := row{
 		key: f.key, index: f.index, tokens: f.tokens, cut: f.cut,
-		status: x.text(f.status), reason: x.text(f.reason), mode: f.mode,
+		status: x.text(f.status), reason: x.text(f.reason), rated: -1,
 	}
-	if f.mode >= 0 {
-		r.numbers = int32(x.numbers.n)
+	if len(f.modes) > 0 {
+		r.rated = int32(x.numbers.n)
 		copy(x.numbers.add(), f.numbers)
+		copy(x.modes.add(), f.modes)
 	}
 	x.rows.add()[0] = r
+	return nil
 }
 
 func (x *Index) text(b []byte) int32 {

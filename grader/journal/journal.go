@@ -5,33 +5,42 @@
 // it. What Append has acknowledged is on disk; a run that dies while writing
 // leaves at most whole lines that nobody was told of and one unfinished line,
 // which the next Open cuts off. Ratings are kept in single precision.
+//
+// A run opens its journal with Open and keeps little more than the keys of its
+// entries in memory; Read gives all that a file says.
 package journal
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
-	"winnow/grader/rating"
 	"winnow/grader/record"
 )
 
-// Journal is a scores file that is open for appending. It is for one goroutine
-// at a time.
+// Journal is a scores file that is open for appending. Its methods may be
+// called by several goroutines: Append and Close wait for one another, while
+// Has, Status and Len answer at any time, during an Append as before it.
 type Journal struct {
 	path  string
+	known known
+
+	mu    sync.Mutex // of all below
 	file  file
 	size  int64 // bytes of what is acknowledged
-	index *Index
 	parse *parser
-	buf   []byte
 	err   error // why nothing more may be written
+
+	// Memory of the last Append for the next one.
+	buf   []byte
+	codes []uint8 // of the entries' statuses
+	keys  map[record.Key]struct{}
 }
 
 // file is what a Journal needs of an *os.File.
@@ -43,30 +52,30 @@ type file interface {
 }
 
 // Open opens the journal at path for a run whose judge is m, and makes it if
-// it is missing or empty. The Index holds its entries; Append adds to it.
+// it is missing or empty.
 //
 // The file stays locked until Close: a second Open fails with ErrLocked. An
-// unfinished last line is cut off with a warning. A *DamageError or a
-// *MismatchError leaves the file as it is.
-func Open(path string, m Manifest) (*Journal, *Index, error) {
+// unfinished last line is cut off with a warning. A *DamageError, a
+// *VersionError or a *MismatchError leaves the file as it is.
+func Open(path string, m Manifest) (*Journal, error) {
 	return open(path, m, func(f *os.File) file { return f })
 }
 
 // open lets a test put itself between a journal and its file.
-func open(path string, m Manifest, wrap func(*os.File) file) (*Journal, *Index, error) {
+func open(path string, m Manifest, wrap func(*os.File) file) (*Journal, error) {
 	line, m, err := m.line()
 	if err != nil {
-		return nil, nil, fmt.Errorf("open journal %s: manifest of this run: %w", path, err)
+		return nil, fmt.Errorf("open journal %s: manifest of this run: %w", path, err)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open journal: %w", err)
+		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	j := &Journal{path: path, file: wrap(f)}
+	j := &Journal{path: path, file: wrap(f), parse: newParser(m), keys: map[record.Key]struct{}{}}
 	if err := j.load(f, m, line); err != nil {
-		return nil, nil, errors.Join(err, j.Close())
+		return nil, errors.Join(err, j.Close())
 	}
-	return j, j.index, nil
+	return j, nil
 }
 
 func (j *Journal) load(f *os.File, m Manifest, manifestLine []byte) error {
@@ -80,22 +89,19 @@ func (j *Journal) load(f *os.File, m Manifest, manifestLine []byte) error {
 	if err := lock(f); err != nil {
 		return fmt.Errorf("lock journal %s: %w", j.path, err)
 	}
-	c, err := load(j.path, f)
+	c, err := load(j.path, f, &j.known)
 	if err != nil {
 		return err
 	}
-	scale := rating.Scale(m.Scale)
-	j.parse = newParser(scale)
-	if c.index == nil {
-		j.index = newIndex(scale)
+	if c.lines == 0 {
+		j.known.begin(m)
 		return j.create(manifestLine)
 	}
 	if diffs := c.manifest.Differences(m); len(diffs) > 0 {
 		return &MismatchError{j.path, diffs}
 	}
-	j.index, j.size = c.index, c.size
-	if torn := c.index.Torn; torn > 0 {
-		slog.Warn("the journal's last line is unfinished and is cut off", "path", j.path, "line", c.lines+1, "bytes", torn)
+	if j.size = c.size; c.torn > 0 {
+		slog.Warn("the journal's last line is unfinished and is cut off", "path", j.path, "line", c.lines+1, "bytes", c.torn)
 		if err := j.file.Truncate(j.size); err != nil {
 			return fmt.Errorf("cut the unfinished last line of journal %s: %w", j.path, err)
 		}
@@ -146,13 +152,30 @@ func syncDir(path string) error {
 	return dir.Close()
 }
 
-// Append writes entries and returns once they are on disk and in the Index.
+// Has says whether the record with this key has an entry that is on disk, rated
+// or not.
+func (j *Journal) Has(key record.Key) bool {
+	_, ok := j.known.status(key)
+	return ok
+}
+
+// Status returns the status of the record with this key, if it has an entry.
+func (j *Journal) Status(key record.Key) (record.Status, bool) { return j.known.status(key) }
+
+// Len returns the number of entries that are on disk.
+func (j *Journal) Len() int { return j.known.len() }
+
+// Append writes entries and returns once they are on disk and known to Has. It
+// keeps nothing of them.
 //
 // An entry that cannot stand in the journal fails the call before anything is
-// written: one whose key is there already, that has a rating without the
-// status record.OK or none with it, or whose rating is not on the manifest's
-// scale. After a failed write nothing is tried again: every later call fails.
+// written: one whose key is there already, that has a rating without the status
+// record.OK or not one for each criterion with it, or whose ratings are not on
+// the manifest's scale. After a failed write nothing is tried again: every
+// later call fails.
 func (j *Journal) Append(entries []Entry) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if j.err != nil {
 		return fmt.Errorf("append to journal %s: nothing more is written: %w", j.path, j.err)
 	}
@@ -165,39 +188,48 @@ func (j *Journal) Append(entries []Entry) error {
 	if err := j.write(j.buf); err != nil {
 		return fmt.Errorf("append to journal %s: %w; what was graded before is kept: remove the cause and run again to go on", j.path, err)
 	}
-	for line := range bytes.Lines(j.buf) {
-		f, err := j.parse.parse(line[:len(line)-sealBytes-1])
-		if err != nil {
-			panic("journal: a line that could be read cannot be read again: " + err.Error())
-		}
-		j.index.add(f)
+	j.known.mu.Lock()
+	defer j.known.mu.Unlock()
+	for i := range entries {
+		j.known.codes[entries[i].Key] = j.codes[i]
 	}
 	return nil
 }
 
-// encode puts the lines of entries into j.buf and reads each back.
+// encode puts the lines of entries into j.buf, reads each back, and puts the
+// codes of their statuses into j.codes.
 func (j *Journal) encode(entries []Entry) error {
-	j.buf = j.buf[:0]
-	keys := make(map[record.Key]bool, len(entries))
-	for _, e := range entries {
-		start := len(j.buf)
-		body, err := appendBody(j.buf, e)
-		if err == nil {
-			_, err = j.parse.parse(body[start:])
-		}
-		if err == nil && len(body)-start+sealBytes > maxLineBytes {
-			err = errLongLine
-		}
-		if err == nil && (keys[e.Key] || j.index.Has(e.Key)) {
-			err = errors.New("its key is in the journal already")
-		}
+	j.buf, j.codes = j.buf[:0], j.codes[:0]
+	clear(j.keys)
+	for i := range entries {
+		e := &entries[i]
+		code, err := j.encodeOne(e)
 		if err != nil {
 			return fmt.Errorf("entry %s of record %d: %w", e.Key, e.Index, err)
 		}
-		keys[e.Key] = true
-		j.buf = seal(body, start)
+		j.codes = append(j.codes, code)
+		j.keys[e.Key] = struct{}{}
 	}
 	return nil
+}
+
+func (j *Journal) encodeOne(e *Entry) (code uint8, err error) {
+	if _, twice := j.keys[e.Key]; twice || j.Has(e.Key) {
+		return 0, errors.New("its key is in the journal already")
+	}
+	start := len(j.buf)
+	if j.buf, err = j.parse.append(j.buf, *e); err != nil {
+		return 0, err
+	}
+	f, err := j.parse.parse(j.buf[start:])
+	switch {
+	case err != nil:
+		return 0, err
+	case len(j.buf)-start+sealBytes > maxLineBytes:
+		return 0, errLongLine
+	}
+	j.buf = seal(j.buf, start)
+	return j.known.code(f.status)
 }
 
 // write appends b to the file for good. If it cannot, it takes back what it
@@ -223,6 +255,8 @@ func (j *Journal) write(b []byte) error {
 
 // Close unlocks and closes the file. Calling it again does nothing.
 func (j *Journal) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if j.file == nil {
 		return nil
 	}

@@ -16,7 +16,7 @@ import (
 
 const (
 	manifestKind = "manifest"
-	version      = 1
+	version      = 2
 )
 
 // manifestStart is how the first line of a journal of any version begins.
@@ -28,8 +28,8 @@ type Manifest struct {
 	Kind     string            `json:"kind"`    // "manifest"; set by Open
 	Version  int               `json:"version"` // of the journal's format; set by Open
 	Model    Model             `json:"model"`
-	Rubric   Rubric            `json:"rubric"`
-	Scale    Scale             `json:"scale"`
+	Rubrics  []Rubric          `json:"rubrics"` // at least one; each is a criterion of its own
+	Scale    Scale             `json:"scale"`   // of all criteria
 	Template Template          `json:"template"`
 	Runtime  Runtime           `json:"runtime"`
 	Settings map[string]string `json:"settings"` // whatever else changes ratings, such as ctx_size
@@ -44,7 +44,7 @@ type Model struct {
 
 // Rubric is what the model is asked.
 type Rubric struct {
-	Name   string `json:"name"`
+	Name   string `json:"name"`   // of the criterion; no two of a manifest have the same
 	SHA256 string `json:"sha256"` // of its content
 }
 
@@ -86,8 +86,19 @@ func (m Manifest) Differences(run Manifest) []string {
 	compare("format version", strconv.Itoa(m.Version), strconv.Itoa(run.Version))
 	compareHash("model sha256", m.Model.SHA256, run.Model.SHA256)
 	compare("model format", m.Model.Format, run.Model.Format)
-	compare("rubric name", m.Rubric.Name, run.Rubric.Name)
-	compareHash("rubric sha256", m.Rubric.SHA256, run.Rubric.SHA256)
+	if len(m.Rubrics) == 1 && len(run.Rubrics) == 1 {
+		compare("rubric name", m.Rubrics[0].Name, run.Rubrics[0].Name)
+		compareHash("rubric sha256", m.Rubrics[0].SHA256, run.Rubrics[0].SHA256)
+	} else {
+		compare("rubrics", quoteAll(m.Criteria(), ", "), quoteAll(run.Criteria(), ", "))
+		for _, a := range m.Rubrics {
+			for _, b := range run.Rubrics {
+				if a.Name == b.Name {
+					compareHash("rubric "+a.Name+" sha256", a.SHA256, b.SHA256)
+				}
+			}
+		}
+	}
 	compare("scale", m.Scale.String(), run.Scale.String())
 	compare("template source", m.Template.Source, run.Template.Source)
 	compareHash("template sha256", m.Template.SHA256, run.Template.SHA256)
@@ -100,6 +111,15 @@ func (m Manifest) Differences(run Manifest) []string {
 		compare("setting "+name, setting(m.Settings, name), setting(run.Settings, name))
 	}
 	return diffs
+}
+
+// Criteria returns the names of the rubrics.
+func (m Manifest) Criteria() []string {
+	names := make([]string, len(m.Rubrics))
+	for i, r := range m.Rubrics {
+		names[i] = r.Name
+	}
+	return names
 }
 
 func orEmpty(s string) string {
@@ -139,9 +159,7 @@ func (s Scale) String() string {
 		if i > 0 {
 			b.WriteByte(' ')
 		}
-		if strings.ContainsAny(str, " =\"") {
-			str = strconv.Quote(str)
-		}
+		str = quote(str)
 		b.WriteString(str)
 		if i < len(s.Values) {
 			if value := strconv.FormatFloat(s.Values[i], 'g', -1, 64); value != str {
@@ -152,13 +170,29 @@ func (s Scale) String() string {
 	return b.String()
 }
 
+// quote returns s so that it can be told from others in a list.
+func quote(s string) string {
+	if strings.ContainsAny(s, " ,=\"") {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+func quoteAll(names []string, sep string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = quote(name)
+	}
+	return strings.Join(quoted, sep)
+}
+
 // line returns the manifest's line and the manifest as it will be read back.
 func (m Manifest) line() ([]byte, Manifest, error) {
 	m.Kind, m.Version = manifestKind, version
 	if m.Settings == nil {
 		m.Settings = map[string]string{}
 	}
-	if err := m.Scale.validate(); err != nil {
+	if err := m.validate(); err != nil {
 		return nil, m, err
 	}
 	var b bytes.Buffer
@@ -172,13 +206,25 @@ func (m Manifest) line() ([]byte, Manifest, error) {
 	return seal(body, 0), back, err
 }
 
-func (s Scale) validate() error {
-	for _, str := range s.Strings {
+// validate reports why no entry can be written under m.
+func (m Manifest) validate() error {
+	if len(m.Rubrics) == 0 {
+		return errors.New("it names no rubric, want at least one")
+	}
+	for i, r := range m.Rubrics {
+		switch {
+		case r.Name == "" || !utf8.ValidString(r.Name):
+			return fmt.Errorf("the name of rubric %d, %q, is empty or not UTF-8", i+1, r.Name)
+		case slices.ContainsFunc(m.Rubrics[:i], func(earlier Rubric) bool { return earlier.Name == r.Name }):
+			return fmt.Errorf("two rubrics have the name %q: give each criterion once", r.Name)
+		}
+	}
+	for _, str := range m.Scale.Strings {
 		if !utf8.ValidString(str) {
 			return fmt.Errorf("the rating %q of the scale is not UTF-8", str)
 		}
 	}
-	return rating.Scale(s).Validate()
+	return rating.Scale(m.Scale).Validate()
 }
 
 // parseManifest reads the body of a manifest's line.
@@ -192,7 +238,7 @@ func parseManifest(body []byte) (Manifest, error) {
 		return Manifest{}, errors.New("this is no journal's first line")
 	}
 	if head.Version != version {
-		return Manifest{}, fmt.Errorf("the journal's format has version %d, this program reads version %d", head.Version, version)
+		return Manifest{}, &VersionError{Version: head.Version}
 	}
 	var m Manifest
 	dec := json.NewDecoder(bytes.NewReader(text))
@@ -200,7 +246,7 @@ func parseManifest(body []byte) (Manifest, error) {
 	if err := dec.Decode(&m); err != nil {
 		return Manifest{}, fmt.Errorf("the manifest cannot be read: %w", err)
 	}
-	if err := m.Scale.validate(); err != nil {
+	if err := m.validate(); err != nil {
 		return Manifest{}, fmt.Errorf("the manifest cannot be used: %w", err)
 	}
 	return m, nil

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"winnow/grader/rating"
 	"winnow/grader/record"
 )
 
@@ -18,8 +17,8 @@ type flat struct {
 	key                record.Key
 	index, tokens, cut int32
 	status, reason     []byte
-	mode               int32     // position in the scale; -1 where there is no rating
-	numbers            []float64 // value, off-scale mass, entropy, then a probability for each rating
+	modes              []int32   // position in the scale, one for each criterion; none without a rating
+	numbers            []float64 // for each criterion: value, off-scale mass, entropy, then a probability for each rating
 }
 
 // numbersBefore counts the numbers of a rating that stand before its
@@ -29,22 +28,20 @@ const numbersBefore = 3
 // parser reads the bodies of entry lines. It takes the one form in which they
 // are written and no other spelling of the same JSON.
 type parser struct {
-	names   []string // `"0":`, `,"0.5":`, …
-	modes   []string // `"0"`, `"0.5"`, …
+	form
+	modes   []int32
 	numbers []float64
 }
 
-func newParser(scale rating.Scale) *parser {
-	p := &parser{numbers: make([]float64, numbersBefore+len(scale.Strings))}
-	comma := ""
-	for _, s := range scale.Strings {
-		quoted := string(appendString(nil, s))
-		p.modes = append(p.modes, quoted)
-		p.names = append(p.names, comma+quoted+":")
-		comma = ","
-	}
+func newParser(m Manifest) *parser {
+	p := &parser{form: newForm(m)}
+	p.modes = make([]int32, p.criteria())
+	p.numbers = make([]float64, p.criteria()*p.width())
 	return p
 }
+
+// width counts the numbers of one rating.
+func (f *form) width() int { return numbersBefore + len(f.ratings) }
 
 func (p *parser) parse(body []byte) (flat, error) {
 	s := scanner{rest: body, whole: len(body)}
@@ -60,9 +57,9 @@ func (p *parser) parse(body []byte) (flat, error) {
 	if s.has(`,"reason":`) {
 		f.reason = s.text()
 	}
-	f.mode = -1
 	if string(f.status) == string(record.OK) {
-		p.rating(&s, &f)
+		f.modes, f.numbers = p.modes, p.numbers
+		p.ratings(&s)
 	}
 	s.literal(`,"tokens":`)
 	f.tokens = s.integer()
@@ -75,29 +72,57 @@ func (p *parser) parse(body []byte) (flat, error) {
 	return f, s.err
 }
 
-func (p *parser) rating(s *scanner, f *flat) {
-	f.numbers = p.numbers
+// ratings reads the ratings of an entry into p.modes and p.numbers.
+func (p *parser) ratings(s *scanner) {
+	if len(p.heads) == 0 {
+		s.literal(",")
+		p.rating(s, 0)
+		return
+	}
 	s.literal(`,"rating":`)
-	f.numbers[0] = s.number()
+	at := *s
+	stated := s.number()
+	s.literal(`,"criteria":{`)
+	least := math.Inf(1)
+	for i, head := range p.heads {
+		s.literal(head)
+		p.rating(s, i)
+		s.literal("}")
+		least = min(least, p.numbers[i*p.width()])
+	}
+	s.literal("}")
+	if s.err == nil && stated != least {
+		*s = at
+		s.fail("the least of the criteria's ratings, " + strconv.FormatFloat(least, 'g', -1, 64))
+	}
+}
+
+// rating reads the members of one criterion's rating.
+func (p *parser) rating(s *scanner, criterion int) {
+	numbers := p.numbers[criterion*p.width():][:p.width()]
+	s.literal(`"rating":`)
+	numbers[0] = s.number()
 	s.literal(`,"mode":`)
-	for i, m := range p.modes {
+	mode := -1
+	for i, m := range p.quoted {
 		if s.has(m) {
-			f.mode = int32(i)
+			mode = i
 			break
 		}
 	}
-	if f.mode < 0 {
+	if mode < 0 {
 		s.fail("a rating of the scale")
 	}
+	p.modes[criterion] = int32(mode)
 	s.literal(`,"probs":{`)
-	for i, name := range p.names {
-		s.literal(name)
-		f.numbers[numbersBefore+i] = s.probability()
+	for i, member := range p.members {
+		s.literal(member)
+		numbers[numbersBefore+i] = s.probability()
 	}
 	s.literal(`},"off_scale":`)
-	f.numbers[1] = s.probability()
+	numbers[1] = s.probability()
 	s.literal(`,"entropy":`)
-	f.numbers[2] = s.number()
+	numbers[2] = s.number()
 }
 
 // scanner takes a line apart from its beginning. After its first error it does

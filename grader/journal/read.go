@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 
-	"winnow/grader/rating"
+	"winnow/grader/record"
 )
 
 // Read reads the journal at path without locking or changing it. A last line
@@ -19,42 +19,58 @@ func Read(path string) (Manifest, *Index, error) {
 		return Manifest{}, nil, fmt.Errorf("read journal: %w", err)
 	}
 	defer func() { _ = f.Close() }() // nothing was written
-	c, err := load(path, f)
+	x := new(Index)
+	c, err := load(path, f, x)
 	if err != nil {
 		return Manifest{}, nil, err
 	}
-	if c.index == nil {
+	if c.lines == 0 {
 		return Manifest{}, nil, &DamageError{path, 1, "the file holds no complete manifest, so it has no ratings"}
 	}
-	return c.manifest, c.index, nil
+	x.Torn = c.torn
+	return c.manifest, x, nil
 }
 
-// contents is what a journal's file holds.
+// contents is what a journal's file holds beside its entries.
 type contents struct {
 	manifest Manifest
-	index    *Index // nil if the file is empty or ends inside its manifest
-	size     int64  // bytes of its whole lines
-	lines    int
+	lines    int   // whole ones; 0 if the file is empty or ends inside its manifest
+	size     int64 // bytes of its whole lines
+	torn     int   // bytes of an unfinished last line
+}
+
+// sink takes the entries of a journal in the order of their lines. What add
+// returns is what makes the line no part of this journal.
+type sink interface {
+	begin(m Manifest)
+	add(f flat) error
+}
+
+func errTwice(key record.Key) error {
+	return fmt.Errorf("the key %s stands in an earlier line too", key)
 }
 
 // load reads a journal from its beginning to its end.
-func load(path string, r io.Reader) (contents, error) {
+func load(path string, r io.Reader, into sink) (contents, error) {
 	var c contents
 	var parse *parser
 	lines := lineReader{r: bufio.NewReaderSize(r, 256<<10)}
 	for {
 		line, err := lines.next()
 		damage := func(err error) (contents, error) {
+			var version *VersionError
+			if errors.As(err, &version) {
+				version.Path = path
+				return contents{}, version
+			}
 			return contents{}, &DamageError{path, c.lines + 1, err.Error()}
 		}
 		switch {
 		case err == io.EOF:
-			switch {
-			case c.index != nil:
-				c.index.Torn = len(line)
-			case !startsManifest(line):
+			if c.lines == 0 && !startsManifest(line) {
 				return damage(errors.New("this is no journal"))
 			}
+			c.torn = len(line)
 			return c, nil
 		case err == errLongLine:
 			return damage(err)
@@ -64,28 +80,26 @@ func load(path string, r io.Reader) (contents, error) {
 		if c.lines == 0 && !startsManifest(line) {
 			return damage(errors.New("this is no journal: its first line is no manifest"))
 		}
-		size := int64(len(line)) + 1 // the newline
 		body, err := unseal(line)
 		if err != nil {
 			return damage(err)
 		}
-		if c.index == nil {
+		if c.lines == 0 {
 			if c.manifest, err = parseManifest(body); err != nil {
 				return damage(err)
 			}
-			scale := rating.Scale(c.manifest.Scale)
-			c.index, parse = newIndex(scale), newParser(scale)
+			parse = newParser(c.manifest)
+			into.begin(c.manifest)
 		} else {
 			f, err := parse.parse(body)
+			if err == nil {
+				err = into.add(f)
+			}
 			if err != nil {
 				return damage(err)
 			}
-			if c.index.Has(f.key) {
-				return damage(fmt.Errorf("the key %s stands in an earlier line too", f.key))
-			}
-			c.index.add(f)
 		}
-		c.size += size
+		c.size += int64(len(line)) + 1 // the newline
 		c.lines++
 	}
 }

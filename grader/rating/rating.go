@@ -9,8 +9,6 @@
 package rating
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -44,70 +42,15 @@ func (s Scale) Validate() error {
 	return nil
 }
 
-// Rating is the grader's answer for one record.
-type Rating struct {
-	Value    float64 // expected value, given that the answer is on the scale
-	Mode     string  // the most probable rating string; the lower one on a tie
-	Probs    Probs   // in the scale's order; with OffScale they sum to 1
-	OffScale float64 // probability that the answer is none of the scale's strings
-	Entropy  float64 // of the distribution given that the answer is on the scale, in nats
-}
-
-// FromProbs makes a Rating of the probabilities of the scale's strings. It
-// fails if they are no sub-probability distribution or all zero.
-func FromProbs(s Scale, p []float64) (Rating, error) {
-	if len(p) != len(s.Strings) {
-		return Rating{}, fmt.Errorf("%d probabilities for a scale of %d ratings", len(p), len(s.Strings))
-	}
-	const slack = 1e-4 // float32 log-sum-exp over a large vocabulary
-	sum := 0.0
-	for i, x := range p {
-		if !(x >= 0 && x <= 1+slack) { // also catches NaN
-			return Rating{}, fmt.Errorf("P(%q) = %v is no probability", s.Strings[i], x)
-		}
-		sum += x
-	}
-	if !(sum <= 1+slack) {
-		return Rating{}, fmt.Errorf("the probabilities of the scale sum to %v", sum)
-	}
-	if sum == 0 {
-		return Rating{}, errors.New("no probability on the scale at all")
-	}
-	r := Rating{Probs: make(Probs, len(p)), OffScale: math.Max(0, 1-sum)}
-	mode := 0
-	for i, x := range p {
-		r.Probs[i] = Prob{s.Strings[i], x}
-		q := x / sum
-		r.Value += q * s.Values[i]
-		if q > 0 {
-			r.Entropy -= q * math.Log(q)
-		}
-		if x > p[mode] {
-			mode = i
-		}
-	}
-	r.Mode = s.Strings[mode]
-	return r, nil
-}
-
-// Prob is the probability of one rating string.
-type Prob struct {
-	String string
-	P      float64
-}
-
-// Probs is a distribution over a scale. Its JSON form is an object in the
-// scale's order, with single precision: more digits than the model has.
-type Probs []Prob
-
 // AtLeast returns the probability that the rating's value is min or more,
-// given that the answer is on the scale; values are those of the scale.
-func (p Probs) AtLeast(values []float64, min float64) float64 {
+// given that the answer is on the scale; p are the probabilities of the
+// scale's strings, one for each. It is 0 if they are all 0.
+func (s Scale) AtLeast(p []float64, min float64) float64 {
 	var over, sum float64
 	for i, x := range p {
-		sum += x.P
-		if values[i] >= min {
-			over += x.P
+		sum += x
+		if s.Values[i] >= min {
+			over += x
 		}
 	}
 	if sum == 0 {
@@ -116,45 +59,56 @@ func (p Probs) AtLeast(values []float64, min float64) float64 {
 	return over / sum
 }
 
-// MarshalJSON writes {"0":0.01,"0.5":0.02,…}.
-func (p Probs) MarshalJSON() ([]byte, error) {
-	b := []byte{'{'}
-	for i, x := range p {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		key, err := json.Marshal(x.String)
-		if err != nil {
-			return nil, err
-		}
-		b = append(append(b, key...), ':')
-		b = AppendNumber(b, x.P)
-	}
-	return append(b, '}'), nil
+// Rating is the grader's answer for one record and one criterion.
+type Rating struct {
+	Value    float64   // expected value, given that the answer is on the scale
+	Mode     string    // the most probable rating string; the lower one on a tie
+	Probs    []float64 // of the scale's strings, in its order; with OffScale they sum to 1
+	OffScale float64   // probability that the answer is none of the scale's strings
+	Entropy  float64   // of the distribution given that the answer is on the scale, in nats
 }
 
-// UnmarshalJSON reads the form of MarshalJSON and keeps its order.
-func (p *Probs) UnmarshalJSON(b []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(b))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return fmt.Errorf("probs: want an object, found %.20q", b)
+// Set makes r the rating with these probabilities of the scale's strings, which
+// it copies into the memory of r.Probs if there is room. It fails, and leaves r
+// as it was, if they are no sub-probability distribution or all zero.
+func (r *Rating) Set(s Scale, p []float64) error {
+	if len(p) != len(s.Strings) {
+		return fmt.Errorf("%d probabilities for a scale of %d ratings", len(p), len(s.Strings))
 	}
-	*p = (*p)[:0]
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return err
+	const slack = 1e-4 // float32 log-sum-exp over a large vocabulary
+	sum, mode := 0.0, 0
+	for i, x := range p {
+		if !(x >= 0 && x <= 1+slack) { // also catches NaN
+			return fmt.Errorf("P(%q) = %v is no probability", s.Strings[i], x)
 		}
-		var x float64
-		if err := dec.Decode(&x); err != nil {
-			return fmt.Errorf("probs: %v: %w", key, err)
+		sum += x
+		if x > p[mode] {
+			mode = i
 		}
-		*p = append(*p, Prob{key.(string), x})
+	}
+	if !(sum <= 1+slack) {
+		return fmt.Errorf("the probabilities of the scale sum to %v", sum)
+	}
+	if sum == 0 {
+		return errors.New("no probability on the scale at all")
+	}
+	value, entropy := 0.0, 0.0
+	for i, x := range p {
+		q := x / sum
+		value += q * s.Values[i]
+		if q > 0 {
+			entropy -= q * math.Log(q)
+		}
+	}
+	*r = Rating{
+		Value: value, Mode: s.Strings[mode], Probs: append(r.Probs[:0], p...),
+		OffScale: math.Max(0, 1-sum), Entropy: entropy,
 	}
 	return nil
 }
 
-// AppendNumber appends x in the shortest form that keeps single precision.
+// AppendNumber appends x in the shortest form that keeps single precision:
+// more digits than the model has.
 func AppendNumber(b []byte, x float64) []byte {
 	return strconv.AppendFloat(b, x, 'g', -1, 32)
 }

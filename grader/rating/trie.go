@@ -148,5 +148,7 @@ func (t *Trie) Rate(edge []float64) (Rating, error) {
 	for i, n := range t.leaf {
 		p[i] = reach[n]
 	}
-	return FromProbs(t.scale, p)
+	var r Rating
+	err := r.Set(t.scale, p)
+	return r, err
 }

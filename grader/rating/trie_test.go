@@ -2,7 +2,6 @@ package rating
 
 import (
 	"math"
-	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -130,71 +129,12 @@ func TestTrie_equalsEnumeration(t *testing.T) {
 		sum := 0.0
 		for i, w := range want {
 			sum += w
-			if d := math.Abs(got.Probs[i].P - w); !(d <= 1e-9) {
-				t.Fatalf("P(%q) = %v, enumeration gives %v", strs[i], got.Probs[i].P, w)
+			if d := math.Abs(got.Probs[i] - w); !(d <= 1e-9) {
+				t.Fatalf("P(%q) = %v, enumeration gives %v", strs[i], got.Probs[i], w)
 			}
 		}
 		if d := math.Abs(got.OffScale - (1 - sum)); !(d <= 1e-9) {
 			t.Fatalf("off-scale mass %v, enumeration gives %v", got.OffScale, 1-sum)
 		}
 	})
-}
-
-func TestFromProbs(t *testing.T) {
-	s := Scale{Strings: []string{"0", "1", "2"}, Values: []float64{0, 1, 2}}
-	r, err := FromProbs(s, []float64{0.1, 0.3, 0.1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r.Value != 1 || r.Mode != "1" || math.Abs(r.OffScale-0.5) > 1e-15 {
-		t.Errorf("got %+v, want value 1, mode 1, off-scale 0.5", r)
-	}
-	want := -(0.2*math.Log(0.2) + 0.6*math.Log(0.6) + 0.2*math.Log(0.2))
-	if math.Abs(r.Entropy-want) > 1e-12 {
-		t.Errorf("entropy %v, want %v", r.Entropy, want)
-	}
-	if got := r.Probs.AtLeast(s.Values, 1); math.Abs(got-0.8) > 1e-12 {
-		t.Errorf("P(≥ 1) = %v, want 0.8", got)
-	}
-	for _, bad := range [][]float64{{0, 0, 0}, {math.NaN(), 0.5, 0}, {-0.1, 0.5, 0}, {0.9, 0.9, 0}, {1, 0}} {
-		if r, err := FromProbs(s, bad); err == nil {
-			t.Errorf("FromProbs(%v) = %+v, want an error", bad, r)
-		}
-	}
-}
-
-func TestProbs_jsonKeepsOrder(t *testing.T) {
-	p := Probs{{"10", 0.25}, {"9", 1e-9}, {`"`, 0.5}}
-	b, err := p.MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := `{"10":0.25,"9":1e-09,"\"":0.5}`; string(b) != want {
-		t.Errorf("got %s, want %s", b, want)
-	}
-	var back Probs
-	if err := back.UnmarshalJSON(b); err != nil {
-		t.Fatal(err)
-	}
-	if !slices.EqualFunc(p, back, func(x, y Prob) bool { return x.String == y.String && float32(x.P) == float32(y.P) }) {
-		t.Errorf("read back %v, wrote %v", back, p)
-	}
-}
-
-func TestScale_Validate(t *testing.T) {
-	for name, s := range map[string]Scale{
-		"one rating":     {Strings: []string{"1"}, Values: []float64{1}},
-		"no values":      {Strings: []string{"1", "2"}},
-		"empty rating":   {Strings: []string{"", "2"}, Values: []float64{1, 2}},
-		"twice the same": {Strings: []string{"2", "2"}, Values: []float64{1, 2}},
-		"falling values": {Strings: []string{"1", "2"}, Values: []float64{2, 1}},
-		"NaN":            {Strings: []string{"1", "2"}, Values: []float64{1, math.NaN()}},
-	} {
-		if s.Validate() == nil {
-			t.Errorf("%s: accepted", name)
-		}
-	}
-	if err := halves().Validate(); err != nil {
-		t.Error(err)
-	}
 }

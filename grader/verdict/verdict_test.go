@@ -17,20 +17,42 @@ func scale() rating.Scale {
 	return rating.Scale{Strings: []string{"0", "1", "2.5", "5"}, Values: []float64{0, 1, 2.5, 5}}
 }
 
-// rated makes a candidate with this value and these probabilities, which need
-// not agree.
+// ratingOf has this value and these probabilities, which need not agree.
+func ratingOf(value float64, p ...float64) rating.Rating {
+	return rating.Rating{Value: value, Probs: p}
+}
+
+// rated makes a candidate with one rating.
 func rated(index int, value float64, p ...float64) Candidate {
-	r := rating.Rating{Value: value}
-	for i, x := range p {
-		r.Probs = append(r.Probs, rating.Prob{String: scale().Strings[i], P: x})
+	return Candidate{Key: record.Key{byte(index)}, Index: index, Status: record.OK, Ratings: []rating.Rating{ratingOf(value, p...)}}
+}
+
+var even = []float64{0.25, 0.25, 0.25, 0.25}
+
+// decide returns the verdicts on all candidates, in their order.
+func decide(r Rule, criteria []string, candidates []Candidate) []Verdict {
+	s := r.Select(scale(), criteria)
+	for _, c := range candidates {
+		s.Add(c)
 	}
-	return Candidate{Key: record.Key{byte(index)}, Index: index, Status: record.OK, Rating: &r}
+	verdicts := make([]Verdict, len(candidates))
+	for i, c := range candidates {
+		verdicts[i] = s.Verdict(i, c)
+	}
+	return verdicts
+}
+
+// told returns verdicts as people read them.
+func told(verdicts []Verdict) (list []string) {
+	for _, v := range verdicts {
+		list = append(list, string(v.Decision)+": "+v.Reason)
+	}
+	return list
 }
 
 func ptr[T any](x T) *T { return &x }
 
 func TestDecide(t *testing.T) {
-	even := []float64{0.25, 0.25, 0.25, 0.25}
 	valued := func(values ...float64) []Candidate {
 		var c []Candidate
 		for i, v := range values {
@@ -71,17 +93,18 @@ func TestDecide(t *testing.T) {
 		"percent of the rated": {Rule{TopPercent: ptr(67.0), Min: ptr(2.0)}, append(valued(3, 1, 4), Candidate{Status: record.TooLong, Reason: "9000 tokens"}),
 			[]string{"keep: rating 3.00 >= 2, rank 2 of 2, budget 2", "drop: rating 1.00 < 2", "keep: rating 4.00 >= 2, rank 1 of 2, budget 2", "review: too_long: 9000 tokens"}},
 		"tie: highest":     {Rule{Top: ptr(1)}, []Candidate{rated(0, 3, 0.1, 0.1, 0.6, 0.2), rated(1, 3, 0.3, 0.1, 0.3, 0.3)}, []string{"drop: rank 2 of 2, budget 1", "keep: rank 1 of 2, budget 1"}},
-		"tie: next":        {Rule{Top: ptr(1)}, []Candidate{rated(0, 3, 0.3, 0.4, 0.1, 0.2), rated(1, 3, 0.4, 0.2, 0.2, 0.2)}, []string{"drop: rank 2 of 2, budget 1", "keep: rank 1 of 2, budget 1"}},
+		"tie: no other":    {Rule{Top: ptr(1)}, []Candidate{rated(0, 3, 0.3, 0.4, 0.1, 0.2), rated(1, 3, 0.4, 0.2, 0.2, 0.2)}, []string{"keep: rank 1 of 2, budget 1", "drop: rank 2 of 2, budget 1"}},
 		"tie: key":         {Rule{Top: ptr(1)}, []Candidate{valued(0, 3)[1], valued(3)[0]}, []string{"drop: rank 2 of 2, budget 1", "keep: rank 1 of 2, budget 1"}},
 		"tie: index":       {Rule{Top: ptr(1)}, sameKey, []string{"drop: rank 3 of 3, budget 1", "drop: rank 2 of 3, budget 1", "keep: rank 1 of 3, budget 1"}},
 		"status alone":     {Rule{Top: ptr(1)}, []Candidate{{Status: "new"}}, []string{"review: new"}},
-		"rating, not ok":   {Rule{Min: ptr(0.0)}, []Candidate{{Status: record.OffScale, Reason: "0.9 off the scale", Rating: valued(5)[0].Rating}}, []string{"review: off_scale: 0.9 off the scale"}},
+		"rating, not ok":   {Rule{Min: ptr(0.0)}, []Candidate{{Status: record.OffScale, Reason: "0.9 off the scale", Ratings: valued(5)[0].Ratings}}, []string{"review: off_scale: 0.9 off the scale"}},
 		"no rating":        {Rule{Min: ptr(0.0)}, []Candidate{{Status: record.OK}}, []string{"review: the status is ok, but there is no rating"}},
 		"NaN":              {Rule{Min: ptr(0.0)}, valued(nan), []string{"review: the rating is no number"}},
 		"NaN, top":         {Rule{Top: ptr(1)}, valued(nan, 1), []string{"review: the rating is no number", "keep: rank 1 of 1, budget 1"}},
 		"NaN prob":         {Rule{Min: ptr(0.0), MinProb: ptr(0.1)}, []Candidate{rated(0, 5, 0, 0, nan, 1)}, []string{"review: the rating's probabilities are none"}},
 		"no probs":         {Rule{Min: ptr(0.0), MinProb: ptr(0.1)}, []Candidate{rated(0, 5, 0, 0, 0, 0)}, []string{"review: the rating's probabilities are none"}},
 		"infinite prob":    {Rule{Min: ptr(0.0), MinProb: ptr(0.1)}, []Candidate{rated(0, 5, 0, 0, 0, math.Inf(1))}, []string{"review: the rating's probabilities are none"}},
+		"two ratings":      {Rule{Min: ptr(0.0)}, []Candidate{{Status: record.OK, Ratings: slices.Repeat(valued(5)[0].Ratings, 2)}}, []string{"review: the number of ratings is 2, that of criteria 1"}},
 		"other scale":      {Rule{Min: ptr(0.0)}, []Candidate{rated(0, 5, 0, 1)}, []string{"review: the rating has 2 probabilities, the scale 4 ratings"}},
 		"NaN rule":         {Rule{Min: &nan}, valued(5), []string{"drop: rating 5.00 < NaN"}},
 		"NaN percent":      {Rule{TopPercent: &nan}, valued(5), []string{"drop: rank 1 of 1, budget 0"}},
@@ -89,10 +112,7 @@ func TestDecide(t *testing.T) {
 		"negative percent": {Rule{TopPercent: ptr(-5.0)}, valued(5), []string{"drop: rank 1 of 1, budget 0"}},
 		"negative top":     {Rule{Top: ptr(-5)}, valued(5), []string{"drop: rank 1 of 1, budget 0"}},
 	} {
-		var got []string
-		for _, v := range tc.rule.Decide(scale(), tc.in) {
-			got = append(got, string(v.Decision)+": "+v.Reason)
-		}
+		got := told(decide(tc.rule, []string{"accuracy"}, tc.in))
 		if !slices.Equal(got, tc.want) {
 			t.Errorf("%s:\n%q\nwant\n%q", name, got, tc.want)
 		}
@@ -146,7 +166,7 @@ func TestValidate(t *testing.T) {
 }
 
 // candidatesGen draws few different values, so that ties are common.
-func candidatesGen() *rapid.Generator[[]Candidate] {
+func candidatesGen(criteria int) *rapid.Generator[[]Candidate] {
 	one := rapid.Custom(func(t *rapid.T) Candidate {
 		c := Candidate{
 			Key:    record.Key{rapid.Byte().Draw(t, "key") % 4},
@@ -154,8 +174,10 @@ func candidatesGen() *rapid.Generator[[]Candidate] {
 			Status: rapid.SampledFrom([]record.Status{record.OK, record.OK, record.OK, record.TooLong}).Draw(t, "status"),
 		}
 		if c.Status == record.OK {
-			c.Rating = rated(0, float64(rapid.IntRange(0, 5).Draw(t, "value")), 0.1,
-				float64(rapid.IntRange(0, 2).Draw(t, "p1"))/4, 0, float64(rapid.IntRange(0, 2).Draw(t, "p3"))/4).Rating
+			for range criteria {
+				c.Ratings = append(c.Ratings, ratingOf(float64(rapid.IntRange(0, 5).Draw(t, "value")), 0.1,
+					float64(rapid.IntRange(0, 2).Draw(t, "p1"))/4, 0, float64(rapid.IntRange(0, 2).Draw(t, "p3"))/4))
+			}
 		}
 		return c
 	})
@@ -198,12 +220,20 @@ func count(verdicts []Verdict, d Decision) int {
 
 func TestLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := candidatesGen().Draw(t, "candidates")
+		criteria := []string{"accuracy", "helpfulness", "style"}[:rapid.IntRange(1, 3).Draw(t, "criteria")]
+		c := candidatesGen(len(criteria)).Draw(t, "candidates")
+		value := func(c Candidate) float64 {
+			least := math.Inf(1)
+			for _, x := range c.Ratings {
+				least = min(least, x.Value)
+			}
+			return least
+		}
 		r := ruleGen().Draw(t, "rule")
 		if err := r.Validate(scale()); err != nil {
 			t.Fatal(err)
 		}
-		verdicts := r.Decide(scale(), c)
+		verdicts := decide(r, criteria, c)
 
 		// Every candidate has one decision, and review is for the unrated.
 		if count(verdicts, Keep)+count(verdicts, Drop)+count(verdicts, Review) != len(c) {
@@ -230,7 +260,7 @@ func TestLaws(t *testing.T) {
 		free.Top, free.TopPercent = nil, nil
 		if r.limited() {
 			if budget := r.budget(rated); budget >= 0 {
-				if n, all := count(verdicts, Keep), count(free.Decide(scale(), c), Keep); n != min(budget, all) {
+				if n, all := count(verdicts, Keep), count(decide(free, criteria, c), Keep); n != min(budget, all) {
 					t.Fatalf("kept %d of %d that pass, with budget %d", n, all, budget)
 				}
 			}
@@ -240,7 +270,7 @@ func TestLaws(t *testing.T) {
 		if free.Min == nil && free.MinProb == nil && (r.Top != nil || r.TopPercent != nil) {
 			for i, kept := range verdicts {
 				for k, dropped := range verdicts {
-					if kept.Decision == Keep && dropped.Decision == Drop && c[i].Rating.Value < c[k].Rating.Value {
+					if kept.Decision == Keep && dropped.Decision == Drop && value(c[i]) < value(c[k]) {
 						t.Fatalf("kept %+v, dropped %+v", c[i], c[k])
 					}
 				}
@@ -253,9 +283,22 @@ func TestLaws(t *testing.T) {
 		for i, from := range perm {
 			shuffled[i] = c[from]
 		}
-		for i, v := range r.Decide(scale(), shuffled) {
+		for i, v := range decide(r, criteria, shuffled) {
 			if v != verdicts[perm[i]] {
 				t.Fatalf("%+v: %v, in another order %v", shuffled[i], verdicts[perm[i]], v)
+			}
+		}
+
+		// What is kept passes by each criterion alone, and the other way round.
+		for i, v := range decide(free, criteria, c) {
+			alone := c[i].Status == record.OK
+			for k, x := range c[i].Ratings {
+				one := c[i]
+				one.Ratings = []rating.Rating{x}
+				alone = alone && decide(free, criteria[k:k+1], []Candidate{one})[0].Decision == Keep
+			}
+			if alone != (v.Decision == Keep) {
+				t.Fatalf("%+v: %v, but by each criterion alone it is kept: %t", c[i], v, alone)
 			}
 		}
 
@@ -263,8 +306,8 @@ func TestLaws(t *testing.T) {
 		stricter := free
 		stricter.Min = ptr(free.min() + rapid.Float64Range(0, 3).Draw(t, "more"))
 		free.Min = ptr(free.min())
-		loose := free.Decide(scale(), c)
-		for i, v := range stricter.Decide(scale(), c) {
+		loose := decide(free, criteria, c)
+		for i, v := range decide(stricter, criteria, c) {
 			if v.Decision == Keep && loose[i].Decision != Keep {
 				t.Fatalf("%+v is kept with %v only", c[i], *stricter.Min)
 			}

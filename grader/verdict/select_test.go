@@ -1,0 +1,95 @@
+package verdict
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"winnow/grader/record"
+)
+
+// With several criteria the least of a record's ratings counts, and the reason
+// names it.
+func TestSeveralCriteria(t *testing.T) {
+	criteria := []string{"accuracy", "helpfulness"}
+	both := func(index int, accuracy, helpfulness float64) Candidate {
+		c := rated(index, accuracy, even...)
+		c.Ratings = append(c.Ratings, ratingOf(helpfulness, even...))
+		return c
+	}
+	probs := func(index int, accuracy, helpfulness []float64) Candidate {
+		c := both(index, 3, 2)
+		c.Ratings[0].Probs, c.Ratings[1].Probs = accuracy, helpfulness
+		return c
+	}
+	high, low := []float64{0.1, 0, 0, 0.3}, []float64{0.3, 0.1, 0, 0.4}
+	for name, tc := range map[string]struct {
+		rule Rule
+		in   []Candidate
+		want []string
+	}{
+		"default": {Rule{}, []Candidate{both(0, 4.62, 4.5), both(1, 5, 3.1), both(2, 4.4999, 5), both(3, 2, 2)},
+			[]string{"keep: helpfulness rated 4.50, at least 4.5", "drop: helpfulness rated 3.10, below 4.5", "drop: accuracy rated 4.4999, below 4.5", "drop: accuracy rated 2.00, below 4.5"}},
+		"min-prob": {Rule{MinProb: ptr(0.7)}, []Candidate{probs(0, high, high), probs(1, high, low), probs(2, low, high)},
+			[]string{"keep: P(accuracy >= 4.5) 0.75, at least 0.7", "drop: P(helpfulness >= 4.5) 0.50, below 0.7", "drop: P(accuracy >= 4.5) 0.50, below 0.7"}},
+		"top": {Rule{Top: ptr(2)}, []Candidate{both(0, 5, 1), both(1, 2, 3), both(2, 3, 2.5)},
+			[]string{"drop: helpfulness rated 1.00, rank 3 of 3, budget 2", "keep: accuracy rated 2.00, rank 2 of 3, budget 2", "keep: helpfulness rated 2.50, rank 1 of 3, budget 2"}},
+		"top and min": {Rule{Top: ptr(1), Min: ptr(2.0)}, []Candidate{both(0, 5, 1), both(1, 2, 3), both(2, 3, 2.5)},
+			[]string{"drop: helpfulness rated 1.00, below 2", "drop: accuracy rated 2.00, at least 2, rank 2 of 2, budget 1", "keep: helpfulness rated 2.50, at least 2, rank 1 of 2, budget 1"}},
+		"percent and min-prob": {Rule{TopPercent: ptr(50.0), MinProb: ptr(0.5)}, []Candidate{probs(0, low, high), probs(1, high, high)},
+			[]string{"drop: P(accuracy >= 4.5) 0.50, at least 0.5, helpfulness rated 2.00, rank 2 of 2, budget 1", "keep: P(accuracy >= 4.5) 0.75, at least 0.5, helpfulness rated 2.00, rank 1 of 2, budget 1"}},
+		"tie": {Rule{Top: ptr(1)}, []Candidate{probs(0, low, []float64{0.9, 0, 0, 0.1}), probs(1, []float64{0.8, 0, 0, 0.2}, low)},
+			[]string{"drop: helpfulness rated 2.00, rank 2 of 2, budget 1", "keep: helpfulness rated 2.00, rank 1 of 2, budget 1"}},
+		"off the scale": {Rule{}, []Candidate{{Status: record.OffScale, Reason: "helpfulness: 0.99 off the scale"}},
+			[]string{"review: off_scale: helpfulness: 0.99 off the scale"}},
+		"NaN":        {Rule{Min: ptr(0.0)}, []Candidate{both(0, 5, math.NaN()), both(1, math.NaN(), 5)}, []string{"review: helpfulness: the rating is no number", "review: accuracy: the rating is no number"}},
+		"no probs":   {Rule{Top: ptr(9)}, []Candidate{probs(0, even, make([]float64, 4))}, []string{"review: helpfulness: the rating's probabilities are none"}},
+		"few probs":  {Rule{Top: ptr(9)}, []Candidate{probs(0, even, even[:3])}, []string{"review: helpfulness: the rating has 3 probabilities, the scale 4 ratings"}},
+		"one rating": {Rule{Top: ptr(9)}, []Candidate{rated(0, 5, even...)}, []string{"review: the number of ratings is 1, that of criteria 2"}},
+		"none":       {Rule{Top: ptr(9)}, []Candidate{{Status: record.OK}}, []string{"review: the status is ok, but there is no rating"}},
+	} {
+		if got := told(decide(tc.rule, criteria, tc.in)); !slices.Equal(got, tc.want) {
+			t.Errorf("%s:\n%q\nwant\n%q", name, got, tc.want)
+		}
+	}
+}
+
+// A selection keeps no ratings: who adds candidates may use their memory again.
+func TestSelectionKeepsNoRatings(t *testing.T) {
+	values := []float64{3, 1, 4, 2}
+	one := rated(0, 0, even...)
+	s := Rule{Top: ptr(2)}.Select(scale(), []string{"accuracy"})
+	at := func(i int) Candidate {
+		one.Key, one.Index, one.Ratings[0].Value = record.Key{byte(i)}, i, values[i]
+		return one
+	}
+	for i := range values {
+		s.Add(at(i))
+	}
+	for i, want := range []Decision{Keep, Drop, Keep, Drop} {
+		if v := s.Verdict(i, at(i)); v.Decision != want || s.Key(i) != (record.Key{byte(i)}) {
+			t.Errorf("value %v: %v, key %s; want %s", values[i], v, s.Key(i), want)
+		}
+	}
+	if s.Len() != len(values) {
+		t.Errorf("%d candidates, want %d", s.Len(), len(values))
+	}
+	s = Rule{MinProb: ptr(0.5)}.Select(scale(), []string{"accuracy"})
+	if n := testing.AllocsPerRun(1000, func() { s.Add(one) }); n != 0 {
+		t.Errorf("adding a candidate takes %v allocations, want none but for growth", n)
+	}
+}
+
+// A verdict holds for all that were added: nothing comes later.
+func TestSelectionAddLate(t *testing.T) {
+	s := Rule{Top: ptr(2)}.Select(scale(), []string{"accuracy"})
+	c := rated(0, 3, even...)
+	s.Add(c)
+	s.Verdict(0, c)
+	defer func() {
+		if recover() == nil {
+			t.Error("a candidate could be added after a verdict")
+		}
+	}()
+	s.Add(c)
+}
