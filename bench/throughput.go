@@ -46,7 +46,7 @@ func Measure(ctx context.Context, e *engine.Engine, recs []*record.Record, repea
 		return nil, fmt.Errorf("measure %d records %d times: want at least one of each", len(recs), repeats)
 	}
 	o, m := e.Options(), e.Manifest()
-	t := &Throughput{Machine: machine(), Model: m.Model.Name, Format: m.Model.Format, Rubric: m.Rubric.Name, Device: m.Runtime.Device, Engine: m.Runtime.Engine,
+	t := &Throughput{Machine: machine(), Model: m.Model.Name, Format: m.Model.Format, Rubric: m.Rubrics[0].Name, Device: m.Runtime.Device, Engine: m.Runtime.Engine,
 		Threads: o.Threads, Batch: o.Batch, Records: len(recs), Repeats: repeats}
 	raw, err := newRaw(e.Model(), o.Batch, o.Threads, !o.NoFlashAttention)
 	if err != nil {

@@ -35,7 +35,7 @@ func newFake() *fakeEngine { return &fakeEngine{capacity: Capacity{Tokens: 400, 
 func (f *fakeEngine) Manifest() journal.Manifest {
 	return journal.Manifest{
 		Model:    journal.Model{Name: "fake.gguf", SHA256: "00ff", Format: "F16"},
-		Rubric:   journal.Rubric{Name: "test", SHA256: "11ee"},
+		Rubrics:  []journal.Rubric{{Name: "test", SHA256: "11ee"}},
 		Scale:    journal.Scale(testScale()),
 		Template: journal.Template{Source: "plain", SHA256: "22dd"},
 		Runtime:  journal.Runtime{Engine: "fake", Device: "CPU"},
@@ -113,8 +113,8 @@ func outcome(k record.Key) Outcome {
 	for i := range p {
 		p[i] /= sum
 	}
-	r, err := rating.FromProbs(testScale(), p)
-	if err != nil {
+	var r rating.Rating
+	if err := r.Set(testScale(), p); err != nil {
 		panic(err) // the probabilities are sound by construction
 	}
 	return Outcome{Rating: r}
@@ -150,6 +150,8 @@ func (m *memory) Has(key record.Key) bool { _, ok := m.byKey[key]; return ok }
 func (m *memory) Lookup(key record.Key) (journal.Entry, bool) { e, ok := m.byKey[key]; return e, ok }
 
 func (m *memory) Scale() rating.Scale { return testScale() }
+
+func (m *memory) Criteria() []string { return []string{"test"} }
 
 // corpus returns n records, one a line: most are good, some stand there twice
 // and some are at fault.
@@ -224,7 +226,7 @@ func expected(rec *record.Record, o GradeOptions) journal.Entry {
 				e.Status = record.OffScale
 				e.Reason = fmt.Sprintf("%.4f of the probability is on answers that are no rating, more than %g", out.Rating.OffScale, o.MaxOffScale)
 			} else {
-				e.Status, e.Rating = record.OK, &out.Rating
+				e.Status, e.Ratings = record.OK, []rating.Rating{out.Rating}
 			}
 			return e
 		}

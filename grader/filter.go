@@ -21,6 +21,7 @@ const VerdictMember = "winnow"
 type Ratings interface {
 	Lookup(key record.Key) (journal.Entry, bool)
 	Scale() rating.Scale
+	Criteria() []string // one for each rating of a rated entry, in their order
 }
 
 // FilterOptions says what Filter decides on and where the records go.
@@ -35,36 +36,35 @@ type FilterOptions struct {
 }
 
 // Filter decides on the records of a source and writes them in its own shape.
-// open opens the source; it is read twice, because a rule may need all ratings
-// before it can decide on the first.
+// open opens the source. It is read twice: a rule may need all ratings before
+// it can decide on the first, and the shape of a file is known at its end.
 func Filter(open func() (*record.Reader, error), known Ratings, o FilterOptions) (*Report, error) {
-	scale := known.Scale()
+	scale, criteria := known.Scale(), known.Criteria()
 	if err := o.Rule.Validate(scale); err != nil {
 		return nil, err
 	}
-	var candidates []verdict.Candidate
+	chosen := o.Rule.Select(scale, criteria)
 	shape, err := each(open, o.Limit, func(rec *record.Record) error {
-		e := lookup(known, rec)
-		candidates = append(candidates, verdict.Candidate{Key: rec.Key, Index: rec.Index, Status: e.Status, Reason: e.Reason, Rating: e.Rating})
+		chosen.Add(candidate(rec, lookup(known, rec)))
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	verdicts := o.Rule.Decide(scale, candidates)
 
 	kept := record.NewWriter(o.Kept, shape)
 	var dropped *record.Writer
 	if o.Dropped != nil {
 		dropped = record.NewWriter(o.Dropped, shape)
 	}
-	report := newReport(scale)
+	report := newReport(scale, criteria)
 	n := 0
 	_, err = each(open, o.Limit, func(rec *record.Record) error {
-		if n >= len(candidates) || candidates[n].Key != rec.Key {
+		if n >= chosen.Len() || chosen.Key(n) != rec.Key {
 			return fmt.Errorf("record %d (line %d) changed while it was being filtered: run again when nothing writes to the file", rec.Index, rec.Line)
 		}
-		e, v := lookup(known, rec), verdicts[n]
+		e := lookup(known, rec)
+		v := chosen.Verdict(n, candidate(rec, e))
 		n++
 		report.add(e, v)
 		if o.Visit != nil {
@@ -76,7 +76,7 @@ func Filter(open func() (*record.Reader, error), known Ratings, o FilterOptions)
 		case dropped == nil:
 			return nil
 		}
-		raw, err := annotated(rec, e, v)
+		raw, err := annotated(rec, e, v, criteria)
 		if err != nil {
 			return fmt.Errorf("record %d (line %d): %w", rec.Index, rec.Line, err)
 		}
@@ -85,8 +85,8 @@ func Filter(open func() (*record.Reader, error), known Ratings, o FilterOptions)
 	if err != nil {
 		return nil, err
 	}
-	if n != len(candidates) {
-		return nil, fmt.Errorf("the source had %d records and now has %d: run again when nothing writes to the file", len(candidates), n)
+	if n != chosen.Len() {
+		return nil, fmt.Errorf("the source had %d records and now has %d: run again when nothing writes to the file", chosen.Len(), n)
 	}
 	if err := kept.Close(); err != nil {
 		return nil, fmt.Errorf("write kept records: %w", err)
@@ -97,6 +97,10 @@ func Filter(open func() (*record.Reader, error), known Ratings, o FilterOptions)
 		}
 	}
 	return report, nil
+}
+
+func candidate(rec *record.Record, e journal.Entry) verdict.Candidate {
+	return verdict.Candidate{Key: rec.Key, Index: rec.Index, Status: e.Status, Reason: e.Reason, Ratings: e.Ratings}
 }
 
 // each visits the records of a source up to limit and returns its shape.
@@ -139,16 +143,24 @@ type note struct {
 	Verdict verdict.Decision `json:"verdict"`
 	Reason  string           `json:"reason"`
 	Status  record.Status    `json:"status"`
-	Rating  *json.Number     `json:"rating,omitempty"`
+	Rating  *json.Number     `json:"rating,omitempty"`  // the least of the criteria's
+	Ratings json.RawMessage  `json:"ratings,omitempty"` // each criterion's, if there are several
 }
 
 // annotated returns the record with its verdict as last member. A record that
 // is no object, and so has no members, is wrapped in one.
-func annotated(rec *record.Record, e journal.Entry, v verdict.Verdict) ([]byte, error) {
+func annotated(rec *record.Record, e journal.Entry, v verdict.Verdict, criteria []string) ([]byte, error) {
 	n := note{Verdict: v.Decision, Reason: v.Reason, Status: e.Status}
-	if e.Rating != nil {
-		x := json.Number(rating.AppendNumber(nil, e.Rating.Value))
+	if len(e.Ratings) > 0 {
+		x := json.Number(rating.AppendNumber(nil, e.Value()))
 		n.Rating = &x
+	}
+	if len(e.Ratings) > 1 {
+		values := make([]float64, len(e.Ratings))
+		for i := range e.Ratings {
+			values[i] = e.Ratings[i].Value
+		}
+		n.Ratings = journal.AppendObject(nil, criteria, values)
 	}
 	if raw, err := record.Annotate(rec.Raw, VerdictMember, n); err == nil {
 		return raw, nil
@@ -164,14 +176,4 @@ func annotated(rec *record.Record, e journal.Entry, v verdict.Verdict) ([]byte, 
 		wrapped.Base64 = base64.StdEncoding.EncodeToString(rec.Raw)
 	}
 	return json.Marshal(wrapped)
-}
-
-// Statuses counts the records of a source by what is known of them.
-func Statuses(open func() (*record.Reader, error), limit int, known Ratings) (map[record.Status]int, error) {
-	counts := map[record.Status]int{}
-	_, err := each(open, limit, func(rec *record.Record) error {
-		counts[lookup(known, rec).Status]++
-		return nil
-	})
-	return counts, err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"winnow/grader/journal"
+	"winnow/grader/rating"
 	"winnow/grader/record"
 )
 
@@ -199,8 +200,7 @@ func (g *grading) entry(r *record.Record, p Prompt, out Outcome) journal.Entry {
 		e.Status = record.OffScale
 		e.Reason = fmt.Sprintf("%.4f of the probability is on answers that are no rating, more than %g", out.Rating.OffScale, g.o.MaxOffScale)
 	default:
-		rated := out.Rating
-		e.Status, e.Rating = record.OK, &rated
+		e.Status, e.Ratings = record.OK, []rating.Rating{out.Rating}
 	}
 	return e
 }

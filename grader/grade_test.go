@@ -119,7 +119,7 @@ func TestGradeOffScale(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := m.entries[0]
-		if got.Status != tc.want || (got.Rating != nil) != (tc.want == record.OK) || (got.Reason == "") != (tc.want == record.OK) {
+		if got.Status != tc.want || (len(got.Ratings) == 1) != (tc.want == record.OK) || (got.Reason == "") != (tc.want == record.OK) {
 			t.Errorf("off-scale mass %v, at most %v: %+v, want status %s", tc.offScale, tc.most, got, tc.want)
 		}
 	}
@@ -265,14 +265,14 @@ func TestManifest(t *testing.T) {
 		t.Errorf("beside its settings the manifest is %+v, want the engine's %+v", m, e.Manifest())
 	}
 	path := t.TempDir() + "/scores.jsonl"
-	j, _, err := journal.Open(path, Manifest(e, GradeOptions{MaxOffScale: 0.25}))
+	j, err := journal.Open(path, Manifest(e, GradeOptions{MaxOffScale: 0.25}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = journal.Open(path, Manifest(e, GradeOptions{MaxOffScale: 0.5}))
+	_, err = journal.Open(path, Manifest(e, GradeOptions{MaxOffScale: 0.5}))
 	var mismatch *journal.MismatchError
 	if !errors.As(err, &mismatch) || len(mismatch.Differences) != 1 || !strings.Contains(mismatch.Differences[0], "max_off_scale") {
 		t.Errorf("reopened with another bound: %v, want a mismatch of max_off_scale", err)

@@ -19,11 +19,20 @@ import (
 
 // reportOf reports on rated records with these values.
 func reportOf(s rating.Scale, values ...float64) *Report {
-	r := newReport(s)
+	r := newReport(s, []string{"test"})
 	for _, x := range values {
-		r.add(journal.Entry{Status: record.OK, Rating: &rating.Rating{Value: x, OffScale: x / 10}}, verdict.Verdict{Decision: verdict.Keep})
+		r.add(ratedEntry([]float64{x}, []float64{x / 10}), verdict.Verdict{Decision: verdict.Keep})
 	}
 	return r
+}
+
+// ratedEntry has a rating for each value.
+func ratedEntry(values, offScale []float64) journal.Entry {
+	e := journal.Entry{Status: record.OK}
+	for i, x := range values {
+		e.Ratings = append(e.Ratings, rating.Rating{Value: x, OffScale: offScale[i]})
+	}
+	return e
 }
 
 // A value counts where the nearest rating is, half way at the higher one.
@@ -47,7 +56,9 @@ func TestReportHistogram(t *testing.T) {
 
 func TestReportCounts(t *testing.T) {
 	r := reportOf(testScale(), 1, 2, 4.5)
-	r.add(journal.Entry{Status: record.OK, Cut: 3, Rating: &rating.Rating{Value: 0.5, OffScale: 0.25}}, verdict.Verdict{Decision: verdict.Drop})
+	cut := ratedEntry([]float64{0.5}, []float64{0.25})
+	cut.Cut = 3
+	r.add(cut, verdict.Verdict{Decision: verdict.Drop})
 	r.add(journal.Entry{Status: record.TooLong}, verdict.Verdict{Decision: verdict.Review})
 	r.add(journal.Entry{Status: record.TooLong}, verdict.Verdict{Decision: verdict.Review})
 	r.add(journal.Entry{Status: record.BadJSON}, verdict.Verdict{Decision: verdict.Review})
@@ -83,7 +94,7 @@ mean rating 2.00, mean off-scale mass 0.250
 
 // Without ratings there is no mean.
 func TestReportWithoutRatings(t *testing.T) {
-	r := newReport(testScale())
+	r := newReport(testScale(), []string{"test"})
 	r.add(journal.Entry{Status: record.NotGraded}, verdict.Verdict{Decision: verdict.Review})
 	var text, line bytes.Buffer
 	if err := errors.Join(r.WriteText(&text, 80), r.WriteJSON(&line)); err != nil {

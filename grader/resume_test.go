@@ -59,7 +59,7 @@ func TestResumeAnyPrefix(t *testing.T) {
 // something between the run and its journal.
 func run(ctx context.Context, t testing.TB, path string, data []byte, e *fakeEngine, wrap func(Ledger) Ledger) error {
 	t.Helper()
-	j, index, err := journal.Open(path, Manifest(e, resumeOptions))
+	j, err := journal.Open(path, Manifest(e, resumeOptions))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func run(ctx context.Context, t testing.TB, path string, data []byte, e *fakeEng
 	if wrap != nil {
 		out = wrap(out)
 	}
-	_, err = Grade(ctx, reader(data), e, out, index, resumeOptions)
+	_, err = Grade(ctx, reader(data), e, out, j, resumeOptions)
 	if closeErr := j.Close(); closeErr != nil {
 		t.Fatal(closeErr)
 	}

@@ -100,7 +100,7 @@ func diagnoseModel(c *cli.Context, w *tabwriter.Writer, path string) (err error)
 	fmt.Fprintf(w, "  context\t%d tokens in training, %d used for a record\n", info.CtxTrain, e.Options().Ctx)
 	fmt.Fprintf(w, "  device\t%s\n", m.Runtime.Device)
 	fmt.Fprintf(w, "  chat template\t%s\n", e.Note())
-	fmt.Fprintf(w, "  rubric\t%s: %d tokens shared by all records, %d more for each record's rating\n", m.Rubric.Name, e.PrefixTokens(), e.RatingTokens())
+	fmt.Fprintf(w, "  rubric\t%s: %d tokens shared by all records, %d more for each record's rating\n", strings.Join(m.Criteria(), ", "), e.PrefixTokens(), e.RatingTokens())
 	return nil
 }
 

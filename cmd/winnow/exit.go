@@ -55,6 +55,7 @@ func exitCode(err error) int {
 	var sig signalError
 	var damage *journal.DamageError
 	var mismatch *journal.MismatchError
+	var version *journal.VersionError
 	switch {
 	case err == nil:
 		return exitOK
@@ -64,7 +65,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &ungraded):
 		return exitUngraded
-	case errors.As(err, &damage), errors.As(err, &mismatch):
+	case errors.As(err, &damage), errors.As(err, &mismatch), errors.As(err, &version):
 		return exitJournal
 	case errors.Is(err, journal.ErrLocked):
 		return exitLocked

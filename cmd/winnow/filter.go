@@ -130,7 +130,8 @@ func (f *filterRun) checkPaths() error {
 	return nil
 }
 
-// ratings returns the scores file's index, graded up to date if a model is meant.
+// ratings returns the scores file's index, graded up to date if a model is
+// meant. Grading keeps no ratings in memory: the file is read when it is over.
 func (f *filterRun) ratings() (*journal.Index, error) {
 	if !f.c.IsSet("scores") || f.c.IsSet("model") {
 		run, err := newGradeRun(f.c, f.src, f.scores)
@@ -177,7 +178,7 @@ func (f *filterRun) decide(index *journal.Index) (_ *grader.Report, err error) {
 	}
 	var t *table
 	if f.c.Bool("table") {
-		t = newTable(f.c.App.Writer)
+		t = newTable(f.c.App.Writer, index.Criteria())
 		o.Visit = func(rec *record.Record, e journal.Entry, v verdict.Verdict) { t.add(rec, e, v) }
 	}
 	rep, err := grader.Filter(f.src.open, index, o)

@@ -86,7 +86,7 @@ func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	j, index, err := journal.Open(r.journal, grader.Manifest(e, r.options))
+	j, err := journal.Open(r.journal, grader.Manifest(e, r.options))
 	if err != nil {
 		return nil, err
 	}
@@ -97,14 +97,15 @@ func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 	}
 	defer func() { err = errors.Join(err, rd.Close()) }()
 
-	known := index.Len()
+	known := j.Len()
 	o := r.options
 	o.Progress = r.progress.start(sum.Records, known)
-	done, err := grader.Grade(ctx, rd, e, j, index, o)
+	census := grader.NewCensus(rd)
+	done, err := grader.Grade(ctx, census, e, j, j, o)
 	r.progress.stop()
 	if err != nil {
 		if errors.Is(err, context.Canceled) {
-			err = fmt.Errorf("%d records are graded; run the same command again to go on: %w", index.Len(), err)
+			err = fmt.Errorf("%d records are graded; run the same command again to go on: %w", j.Len(), err)
 		}
 		return nil, err
 	}
@@ -112,8 +113,8 @@ func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 	if s := done.Took.Seconds(); s > 0 {
 		out.TokensPerSecond = float64(done.Tokens) / s
 	}
-	out.Statuses, err = grader.Statuses(r.src.open, r.options.Limit, index)
-	return out, err
+	out.Statuses = census.Statuses(j.Status)
+	return out, nil
 }
 
 // gradeSummary tells what a grading run did.

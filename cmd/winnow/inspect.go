@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"winnow/grader"
 	"winnow/grader/engine"
+	"winnow/grader/journal"
 	"winnow/grader/prompt"
 	"winnow/grader/rating"
 	"winnow/grader/record"
@@ -49,6 +51,9 @@ type inspection struct {
 	Cut      int              `json:"truncated"`
 	Prompt   []inspectedToken `json:"prompt"`
 	Rating   *inspectedRating `json:"rating,omitempty"`
+
+	// Where there are several criteria, instead of Rating.
+	Ratings []inspectedRating `json:"ratings,omitempty"`
 }
 
 type inspectedToken struct {
@@ -57,12 +62,30 @@ type inspectedToken struct {
 	Field string `json:"field,omitempty"`
 }
 
+// inspectedRating is what one criterion gives the record.
 type inspectedRating struct {
-	Value    float64      `json:"rating"`
-	Mode     string       `json:"mode"`
-	Probs    rating.Probs `json:"probs"`
-	OffScale float64      `json:"off_scale"`
-	Entropy  float64      `json:"entropy"`
+	Criterion string          `json:"criterion,omitempty"` // if there are several
+	Value     float64         `json:"rating"`
+	Mode      string          `json:"mode"`
+	Probs     json.RawMessage `json:"probs"`
+	OffScale  float64         `json:"off_scale"`
+	Entropy   float64         `json:"entropy"`
+
+	bars []bar
+}
+
+// bar is one rating string with its probability.
+type bar struct {
+	rating string
+	p      float64
+}
+
+func newInspectedRating(criterion string, s journal.Scale, r rating.Rating) inspectedRating {
+	x := inspectedRating{criterion, r.Value, r.Mode, journal.AppendObject(nil, s.Strings, r.Probs), r.OffScale, r.Entropy, nil}
+	for i, p := range r.Probs {
+		x.bars = append(x.bars, bar{s.Strings[i], p})
+	}
+	return x
 }
 
 func inspect(c *cli.Context) (err error) {
@@ -147,9 +170,20 @@ func (x *inspection) fill(c *cli.Context, e *engine.Engine, rec *record.Record) 
 	if out[0].Fault != nil {
 		return out[0].Fault
 	}
-	r := out[0].Rating
-	x.Rating = &inspectedRating{r.Value, r.Mode, r.Probs, r.OffScale, r.Entropy}
+	x.rate(e.Manifest(), []rating.Rating{out[0].Rating})
 	return nil
+}
+
+// rate shows one rating for each of the manifest's rubrics.
+func (x *inspection) rate(m journal.Manifest, ratings []rating.Rating) {
+	if len(ratings) == 1 {
+		r := newInspectedRating("", m.Scale, ratings[0])
+		x.Rating = &r
+		return
+	}
+	for i, name := range m.Criteria() {
+		x.Ratings = append(x.Ratings, newInspectedRating(name, m.Scale, ratings[i]))
+	}
 }
 
 func (x *inspection) writeText(w io.Writer, path string) error {
@@ -171,18 +205,25 @@ func (x *inspection) writeText(w io.Writer, path string) error {
 		}
 		b.WriteByte('\n')
 	}
-	if r := x.Rating; r != nil {
-		fmt.Fprintf(&b, "\nRATING %.4f  mode %s  entropy %.3f nats  off-scale %.4f\n", r.Value, r.Mode, r.Entropy, r.OffScale)
-		top := 0.0
-		for _, p := range r.Probs {
-			top = max(top, p.P)
-		}
-		for _, p := range r.Probs {
-			fmt.Fprintf(&b, "%6s  %.5f  %s\n", p.String, p.P, grader.Bar(p.P/top, 48))
-		}
+	if x.Rating != nil {
+		x.Rating.writeText(&b, "RATING")
+	}
+	for i := range x.Ratings {
+		x.Ratings[i].writeText(&b, "RATING by "+x.Ratings[i].Criterion+":")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (r *inspectedRating) writeText(b *strings.Builder, heading string) {
+	fmt.Fprintf(b, "\n%s %.4f  mode %s  entropy %.3f nats  off-scale %.4f\n", heading, r.Value, r.Mode, r.Entropy, r.OffScale)
+	top := 0.0
+	for _, x := range r.bars {
+		top = max(top, x.p)
+	}
+	for _, x := range r.bars {
+		fmt.Fprintf(b, "%6s  %.5f  %s\n", x.rating, x.p, grader.Bar(x.p/top, 48))
+	}
 }
 
 // writePrompt writes the prompt as text, the record's own between ‹ and ›. The

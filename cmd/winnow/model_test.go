@@ -55,17 +55,17 @@ func TestDefaultModel(t *testing.T) {
 	}
 	rated, values := 0, map[float64]bool{}
 	for e := range index.All() {
-		if e.Rating == nil {
+		if e.Status != record.OK {
 			continue
 		}
 		rated++
-		values[e.Rating.Value] = true
-		mass := e.Rating.OffScale
-		for _, p := range e.Rating.Probs {
-			mass += p.P
+		values[e.Value()] = true
+		mass := e.Ratings[0].OffScale
+		for _, p := range e.Ratings[0].Probs {
+			mass += p
 		}
-		if !(math.Abs(mass-1) < 1e-4) || !(e.Rating.Value >= 0 && e.Rating.Value <= 5) || e.Tokens < 50 {
-			t.Errorf("record %d: rating %g, probabilities sum up to %g, %d tokens", e.Index, e.Rating.Value, mass, e.Tokens)
+		if !(math.Abs(mass-1) < 1e-4) || !(e.Value() >= 0 && e.Value() <= 5) || e.Tokens < 50 {
+			t.Errorf("record %d: rating %g, probabilities sum up to %g, %d tokens", e.Index, e.Value(), mass, e.Tokens)
 		}
 	}
 	if rated != sum.Statuses[record.OK] || len(values) < rated/2 {

@@ -4,7 +4,47 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"winnow/grader/journal"
+	"winnow/grader/rating"
+	"winnow/grader/record"
+	"winnow/grader/verdict"
 )
+
+// One criterion has its mode beside its rating, several have a column each.
+func TestTable(t *testing.T) {
+	rated := func(ratings ...rating.Rating) journal.Entry {
+		return journal.Entry{Status: record.OK, Ratings: ratings}
+	}
+	high, low := rating.Rating{Value: 4.625, Mode: "5"}, rating.Rating{Value: 3.1, Mode: "3"}
+	for _, c := range []struct {
+		criteria []string
+		rated    journal.Entry
+		want     string
+	}{
+		{[]string{"accuracy"}, rated(high), `
+INDEX  VERDICT  RATING  MODE      INSTRUCTION  RESPONSE
+0      keep     4.62    5         Say a.       a
+1      review   -       too_long  Say b.       b
+`},
+		{[]string{"accuracy", "b\x1b"}, rated(high, low), `
+INDEX  VERDICT  RATING  ACCURACY  B<U+001B>  INSTRUCTION  RESPONSE
+0      keep     3.10    4.62      3.10       Say a.       a
+1      review   -       too_long  -          Say b.       b
+`},
+	} {
+		var b strings.Builder
+		table := newTable(&b, c.criteria)
+		table.add(&record.Record{Index: 0, Instruction: "Say a.", Response: "a"}, c.rated, verdict.Verdict{Decision: verdict.Keep})
+		table.add(&record.Record{Index: 1, Instruction: "Say b.", Response: "b"}, journal.Entry{Status: record.TooLong}, verdict.Verdict{Decision: verdict.Review})
+		if err := table.flush(); err != nil {
+			t.Fatal(err)
+		}
+		if got := "\n" + b.String(); got != c.want {
+			t.Errorf("%q:%s\nwant:%s", c.criteria, got, c.want)
+		}
+	}
+}
 
 func TestExcerpt(t *testing.T) {
 	for _, c := range []struct {

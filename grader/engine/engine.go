@@ -195,7 +195,7 @@ func (e *Engine) describe() error {
 	scale := e.o.Rubric.Scale
 	e.manifest = journal.Manifest{
 		Model:    journal.Model{Name: filepath.Base(e.o.Model), SHA256: sum, Format: e.info.Format},
-		Rubric:   journal.Rubric{Name: e.o.Rubric.Name, SHA256: e.o.Rubric.SHA256()},
+		Rubrics:  []journal.Rubric{{Name: e.o.Rubric.Name, SHA256: e.o.Rubric.SHA256()}},
 		Scale:    journal.Scale{Strings: scale.Strings, Values: scale.Values},
 		Template: journal.Template{Source: e.frame.Source(), SHA256: e.frame.SHA256()},
 		Runtime:  journal.Runtime{Engine: llama.Version(), Device: e.device()},

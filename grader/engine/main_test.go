@@ -175,7 +175,7 @@ func rate(t testing.TB, e *Engine, prompts ...grader.Prompt) []rating.Rating {
 func diff(a, b rating.Rating) float64 {
 	worst := max(a.OffScale-b.OffScale, b.OffScale-a.OffScale)
 	for i := range a.Probs {
-		worst = max(worst, a.Probs[i].P-b.Probs[i].P, b.Probs[i].P-a.Probs[i].P)
+		worst = max(worst, a.Probs[i]-b.Probs[i], b.Probs[i]-a.Probs[i])
 	}
 	return worst
 }

@@ -72,8 +72,8 @@ func TestManifest(t *testing.T) {
 	for what, pair := range map[string][2]string{
 		"model":    {m.Model.SHA256, hex.EncodeToString(sum[:])},
 		"file":     {m.Model.Name, "tiny.gguf"},
-		"rubric":   {m.Rubric.SHA256, rub.SHA256()},
-		"name":     {m.Rubric.Name, rub.Name},
+		"rubric":   {m.Rubrics[0].SHA256, rub.SHA256()},
+		"name":     {m.Rubrics[0].Name, rub.Name},
 		"template": {m.Template.Source, "gguf"},
 		"engine":   {m.Runtime.Engine, llama.Version()},
 		"device":   {m.Runtime.Device, "CPU"},

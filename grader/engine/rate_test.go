@@ -52,7 +52,7 @@ func TestTrie(t *testing.T) {
 				}
 				sum := got.OffScale
 				for _, p := range got.Probs {
-					sum += p.P
+					sum += p
 				}
 				if !(math.Abs(sum-1) < 1e-9) || !(got.OffScale < 1) {
 					t.Errorf("%s, record %d: probabilities sum to %v with %v off the scale", name, i, sum, got.OffScale)
@@ -161,8 +161,8 @@ func TestEnumeration(t *testing.T) {
 					want -= follow(longer)
 				}
 			}
-			if d := math.Abs(got.Probs[i].P - want); !(d <= 1e-4) || want == 0 {
-				t.Errorf("P(%q) = %v, want %v", r.Scale.Strings[i], got.Probs[i].P, want)
+			if d := math.Abs(got.Probs[i] - want); !(d <= 1e-4) || want == 0 {
+				t.Errorf("P(%q) = %v, want %v", r.Scale.Strings[i], got.Probs[i], want)
 			}
 		}
 	})

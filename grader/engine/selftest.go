@@ -67,7 +67,7 @@ func SelfTest(ctx context.Context) (maxDiff float64, err error) {
 			return 0, err
 		}
 		for k, want := range plain.Probs {
-			maxDiff = max(maxDiff, math.Abs(packed[i].Rating.Probs[k].P-want.P))
+			maxDiff = max(maxDiff, math.Abs(packed[i].Rating.Probs[k]-want))
 		}
 	}
 	const limit = 1e-4

@@ -37,7 +37,7 @@ func TestSeveralCriteria(t *testing.T) {
 		"top and min": {Rule{Top: ptr(1), Min: ptr(2.0)}, []Candidate{both(0, 5, 1), both(1, 2, 3), both(2, 3, 2.5)},
 			[]string{"drop: helpfulness rated 1.00, below 2", "drop: accuracy rated 2.00, at least 2, rank 2 of 2, budget 1", "keep: helpfulness rated 2.50, at least 2, rank 1 of 2, budget 1"}},
 		"percent and min-prob": {Rule{TopPercent: ptr(50.0), MinProb: ptr(0.5)}, []Candidate{probs(0, low, high), probs(1, high, high)},
-			[]string{"drop: P(accuracy >= 4.5) 0.50, at least 0.5, helpfulness rated 2.00, rank 2 of 2, budget 1", "keep: P(accuracy >= 4.5) 0.75, at least 0.5, helpfulness rated 2.00, rank 1 of 2, budget 1"}},
+			[]string{"keep: P(accuracy >= 4.5) 0.50, at least 0.5, helpfulness rated 2.00, rank 1 of 2, budget 1", "drop: P(accuracy >= 4.5) 0.75, at least 0.5, helpfulness rated 2.00, rank 2 of 2, budget 1"}},
 		"tie": {Rule{Top: ptr(1)}, []Candidate{probs(0, low, []float64{0.9, 0, 0, 0.1}), probs(1, []float64{0.8, 0, 0, 0.2}, low)},
 			[]string{"drop: helpfulness rated 2.00, rank 2 of 2, budget 1", "keep: helpfulness rated 2.00, rank 1 of 2, budget 1"}},
 		"off the scale": {Rule{}, []Candidate{{Status: record.OffScale, Reason: "helpfulness: 0.99 off the scale"}},
