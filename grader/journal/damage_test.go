@@ -44,7 +44,11 @@ func TestCutEverywhere(t *testing.T) {
 		m, entries := manifestOf(criteria), someEntries(t, criteria)
 		path, b := written(t, m, entries)
 		manifestBytes := bytes.IndexByte(b, '\n') + 1
-		for n := range b {
+		from := 0
+		if criteria > 1 {
+			from = manifestBytes // cuts inside a manifest are all alike
+		}
+		for n := from; n < len(b); n++ {
 			if err := os.WriteFile(path, b[:n], 0o666); err != nil {
 				t.Fatal(err)
 			}
@@ -97,14 +101,14 @@ func TestFlipEverywhere(t *testing.T) {
 			if err := os.WriteFile(path, c, 0o666); err != nil {
 				t.Fatal(err)
 			}
-			_, errOpen := Open(path, m)
-			_, _, errRead := Read(path)
+			_, _, err := Read(path)
+			if flip == 0x01 { // Open reads as Read does; once a byte is enough
+				_, err = Open(path, m)
+			}
 			line := 1 + bytes.Count(b[:i], []byte("\n"))
-			for _, err := range []error{errOpen, errRead} {
-				var damage *DamageError
-				if !errors.As(err, &damage) || damage.Line != line || damage.Path != path {
-					t.Fatalf("byte %d of line %d changed from %q to %q: %v", i, line, b[i], c[i], err)
-				}
+			var damage *DamageError
+			if !errors.As(err, &damage) || damage.Line != line || damage.Path != path {
+				t.Fatalf("byte %d of line %d changed from %q to %q: %v", i, line, b[i], c[i], err)
 			}
 			if left, err := os.ReadFile(path); err != nil || !bytes.Equal(left, c) {
 				t.Fatalf("a damaged file was changed to %q (%v)", left, err)

@@ -54,7 +54,7 @@ func errTwice(key record.Key) error {
 func load(path string, r io.Reader, into sink) (contents, error) {
 	var c contents
 	var parse *parser
-	lines := lineReader{r: bufio.NewReaderSize(r, 256<<10)}
+	lines := lineReader{r: bufio.NewReaderSize(r, 64<<10)}
 	for {
 		line, err := lines.next()
 		damage := func(err error) (contents, error) {
