@@ -98,23 +98,30 @@ func TestFlipEverywhere(t *testing.T) {
 			if c[i] == b[i] {
 				continue
 			}
-			if err := os.WriteFile(path, c, 0o666); err != nil {
-				t.Fatal(err)
-			}
-			_, _, err := Read(path)
-			if flip == 0x01 { // Open reads as Read does; once a byte is enough
-				_, err = Open(path, m)
+			_, err := load(path, bytes.NewReader(c), new(Index))
+			if flip == 0x01 { // Open reads the same way; once a byte is enough
+				err = openLeavesAlone(t, path, m, c)
 			}
 			line := 1 + bytes.Count(b[:i], []byte("\n"))
 			var damage *DamageError
 			if !errors.As(err, &damage) || damage.Line != line || damage.Path != path {
 				t.Fatalf("byte %d of line %d changed from %q to %q: %v", i, line, b[i], c[i], err)
 			}
-			if left, err := os.ReadFile(path); err != nil || !bytes.Equal(left, c) {
-				t.Fatalf("a damaged file was changed to %q (%v)", left, err)
-			}
 		}
 	}
+}
+
+// openLeavesAlone opens a file with this content, which must stay.
+func openLeavesAlone(t *testing.T, path string, m Manifest, content []byte) error {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(path, m)
+	if left, err := os.ReadFile(path); err != nil || !bytes.Equal(left, content) {
+		t.Fatalf("a damaged file was changed to %q (%v)", left, err)
+	}
+	return err
 }
 
 func TestDamageMessage(t *testing.T) {
