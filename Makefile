@@ -14,12 +14,22 @@ ENGINE_DIR := $(shell go mod download $(ENGINE) && go list -m -f '{{.Dir}}' $(EN
 # "native" means another processor on another machine, but Go's cache sees only
 # the words: this number keeps their engines apart.
 CPU_ID     := $(shell $(CC) -march=$(MARCH) -Q --help=target 2>/dev/null | cksum | cut -d' ' -f1)
-OPT        := -O3 -march=$(MARCH) -DWINNOW_CPU_ID=$(CPU_ID)
+# The module leaves out three things that ggml's own build has. OpenMP's threads
+# wait for one another better than ggml's own. Repacking turns 4-bit weights into
+# the layout that vector instructions want when a model is loaded. Of both the
+# sources are there, the switch is not. AMX's sources are not, so the compiler must
+# not announce AMX.
+ENGINE_OPT := -DGGML_USE_OPENMP -fopenmp -DGGML_USE_CPU_REPACK
+ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
+ENGINE_OPT += -mno-amx-tile -mno-amx-int8 -mno-amx-bf16
+endif
+OPT        := -O3 -march=$(MARCH) -DWINNOW_CPU_ID=$(CPU_ID) $(ENGINE_OPT)
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
 
 export CGO_ENABLED  := 1
 export CGO_CFLAGS   := $(OPT)
 export CGO_CXXFLAGS := $(OPT) -Wno-stringop-overflow
+export CGO_LDFLAGS  := -l:libgomp.a -ldl
 export CGO_CPPFLAGS := -I$(ENGINE_DIR)/llama/llama.cpp/include -I$(ENGINE_DIR)/ml/backend/ggml/ggml/include
 export GOFLAGS      := -trimpath -buildvcs=false
 
