@@ -45,6 +45,9 @@ struct llama_context * shim_context_init(struct llama_model * model, struct llam
 int32_t shim_quantize(const char * in, const char * out, const llama_model_quantize_params * params,
                       char * err, size_t err_len);
 
+// The logarithm of the sum of n exponentials: row.cpp.
+double shim_log_sum_exp(const float * row, size_t n);
+
 // Routes llama's and ggml's messages to goLog.
 void shim_log_to_go(void);
 
