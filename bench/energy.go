@@ -38,9 +38,13 @@ type Meters struct {
 // OpenMeters finds the machine's meters below root, the root of the file system.
 // What cannot be read is no error: it is in Absent.
 func OpenMeters(root string) *Meters {
+	return openMeters(root, nvmlLibrary)
+}
+
+func openMeters(root, library string) *Meters {
 	m := &Meters{}
 	m.openRAPL(filepath.Join(root, "sys/class/powercap"))
-	gpus, closeGPUs, absent := openGPUs()
+	gpus, closeGPUs, absent := openGPUs(library)
 	m.closeGPUs = closeGPUs
 	if absent != "" {
 		m.Absent = append(m.Absent, absent)
@@ -191,6 +195,10 @@ func readCount(path string) (uint64, error) {
 	}
 	return n, nil
 }
+
+// nvmlLibrary comes with NVIDIA's driver. It has no folder, so that the system's
+// loader finds it wherever the driver was installed.
+const nvmlLibrary = "libnvidia-ml.so.1"
 
 // gpu is a board as NVML sees it.
 type gpu interface {

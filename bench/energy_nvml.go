@@ -1,54 +1,122 @@
-//go:build nvml
+//go:build linux
 
 package bench
 
 import (
 	"fmt"
+	"runtime"
 
-	"github.com/NVIDIA/go-nvml/pkg/nvml"
+	"github.com/ebitengine/purego"
 )
 
-// openGPUs loads NVML and finds its boards. Without the library, a driver or a
-// board, absent says so.
-func openGPUs() (gpus []gpu, closeAll func(), absent string) {
-	lib := nvml.New()
-	if code := lib.Init(); code != nvml.SUCCESS {
-		return nil, func() {}, fmt.Sprintf("NVML: %v: there is no NVIDIA driver, or it is out of order", code)
+// nvml has the functions of NVIDIA's management library that metering needs,
+// with the signatures of nvml.h. NVML may be called from any thread.
+type nvml struct {
+	start, shutdown func() nvmlReturn
+	count           func(n *uint32) nvmlReturn
+	handle          func(index uint32, d *nvmlDevice) nvmlReturn
+	energy          func(d nvmlDevice, mj *uint64) nvmlReturn
+	power           func(d nvmlDevice, mw *uint32) nvmlReturn
+	text            func(nvmlReturn) string
+}
+
+type (
+	nvmlReturn int32   // 0 is success
+	nvmlDevice uintptr // opaque; NVML's own memory
+)
+
+// loadNVML opens the library at path: a name alone is looked up as the system's
+// loader does. It is never unloaded, since threads may have its destructors to run.
+func loadNVML(path string) (*nvml, error) {
+	runtime.LockOSThread() // the text of a loader's error belongs to its thread
+	defer runtime.UnlockOSThread()
+	lib, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it comes with NVIDIA's driver", err)
 	}
-	closeAll = func() { _ = lib.Shutdown() } // the program is done with it either way
-	n, code := lib.DeviceGetCount()
-	if code != nvml.SUCCESS {
-		return nil, closeAll, fmt.Sprintf("NVML: count the GPUs: %v", code)
+	n := &nvml{}
+	for _, f := range []struct {
+		name string
+		fn   any
+	}{
+		{"nvmlInit_v2", &n.start},
+		{"nvmlShutdown", &n.shutdown},
+		{"nvmlDeviceGetCount_v2", &n.count},
+		{"nvmlDeviceGetHandleByIndex_v2", &n.handle},
+		{"nvmlDeviceGetTotalEnergyConsumption", &n.energy},
+		{"nvmlDeviceGetPowerUsage", &n.power},
+		{"nvmlErrorString", &n.text},
+	} {
+		addr, err := purego.Dlsym(lib, f.name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: a newer NVIDIA driver has it", err)
+		}
+		purego.RegisterFunc(f.fn, addr)
 	}
-	for i := range n {
-		d, code := lib.DeviceGetHandleByIndex(i)
-		if code != nvml.SUCCESS {
-			gpus = append(gpus, lost{code})
+	return n, nil
+}
+
+// err returns nil for success.
+func (n *nvml) err(code nvmlReturn) error {
+	if code == 0 {
+		return nil
+	}
+	if text := n.text(code); text != "" {
+		return fmt.Errorf("%s (NVML's code %d)", text, code)
+	}
+	return fmt.Errorf("NVML's code %d", code)
+}
+
+// openGPUs loads NVML from library and finds its boards. Without the library, a
+// driver or a board, absent says so.
+func openGPUs(library string) (gpus []gpu, closeAll func(), absent string) {
+	n, err := loadNVML(library)
+	if err != nil {
+		return nil, func() {}, fmt.Sprintf("NVML: %v", err)
+	}
+	if err := n.err(n.start()); err != nil {
+		return nil, func() {}, fmt.Sprintf("NVML: start it: %v: does nvidia-smi work?", err)
+	}
+	closeAll = func() { n.shutdown() } // the program is done with it, whatever it returns
+	var count uint32
+	if err := n.err(n.count(&count)); err != nil {
+		return nil, closeAll, fmt.Sprintf("NVML: count the GPUs: %v: does nvidia-smi work?", err)
+	}
+	for i := range count {
+		var d nvmlDevice
+		if err := n.err(n.handle(i, &d)); err != nil {
+			gpus = append(gpus, lost{err})
 			continue
 		}
-		gpus = append(gpus, board{d})
+		gpus = append(gpus, board{n, d})
 	}
-	if n == 0 {
+	if count == 0 {
 		absent = "NVML: it knows of no GPU"
 	}
 	return gpus, closeAll, absent
 }
 
 // board is a GPU that NVML lets us ask.
-type board struct{ d nvml.Device }
+type board struct {
+	lib *nvml
+	d   nvmlDevice
+}
 
 func (b board) energy() (uint64, error) {
-	mj, code := b.d.GetTotalEnergyConsumption()
-	if code != nvml.SUCCESS {
-		return 0, code
+	var mj uint64
+	if err := b.lib.err(b.lib.energy(b.d, &mj)); err != nil {
+		return 0, err
 	}
 	return mj, nil
 }
 
 func (b board) power() (uint64, error) {
-	mw, code := b.d.GetPowerUsage()
-	if code != nvml.SUCCESS {
-		return 0, code
+	var mw uint32
+	if err := b.lib.err(b.lib.power(b.d, &mw)); err != nil {
+		return 0, err
+	}
+	if mw > maxWatts*1000 { // NVML marks some unknown values with all bits set
+		return 0, fmt.Errorf("NVML gives a power of %d mW, which no board draws", mw)
 	}
 	return uint64(mw), nil
 }
