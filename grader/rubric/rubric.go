@@ -104,6 +104,22 @@ func Load(nameOrPath string) (Rubric, error) {
 	return Parse(nameOrPath, data)
 }
 
+// LoadAll loads each rubric of a list that is separated by commas.
+func LoadAll(list string) ([]Rubric, error) {
+	var all []Rubric
+	for _, name := range strings.Split(list, ",") {
+		if name = strings.TrimSpace(name); name == "" && list != "" {
+			return nil, fmt.Errorf("rubrics %q: a name is missing between commas", list)
+		}
+		r, err := Load(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
 // Source returns the TOML text that the rubric was read from, comments and all.
 func (r Rubric) Source() string { return r.source }
 

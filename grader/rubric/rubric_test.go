@@ -15,8 +15,8 @@ func TestShipped(t *testing.T) {
 	var names []string
 	for _, r := range all {
 		names = append(names, r.Name)
-		if r.System == "" || r.Description == "" || r.Cue != "" {
-			t.Errorf("%s: want a system text, a description and no cue: %+v", r.Name, r)
+		if r.System == "" || !strings.Contains(r.Description, "criterion") {
+			t.Errorf("%s: want a system text, and a description that says where the criterion stands: %+v", r.Name, r)
 		}
 		if want := []float64{0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5}; !slices.Equal(r.Scale.Values, want) {
 			t.Errorf("%s: values %v, want %v", r.Name, r.Scale.Values, want)
@@ -39,7 +39,7 @@ func TestShipped(t *testing.T) {
 			t.Errorf("%s: fields %v, want %v", r.Name, fields, want)
 		}
 	}
-	if want := []string{Default, "alpagasus-accuracy-first", "alpagasus-helpfulness", "alpagasus-helpfulness-first"}; !slices.Equal(names, want) {
+	if want := []string{Default, "accuracy", "alpagasus-accuracy-first", "alpagasus-helpfulness", "alpagasus-helpfulness-first", "helpfulness"}; !slices.Equal(names, want) {
 		t.Errorf("shipped rubrics %q, want %q", names, want)
 	}
 	hashes := map[string]string{}
@@ -80,8 +80,19 @@ func TestLoad(t *testing.T) {
 	if r, err := Load(""); err != nil || r.Name != Default {
 		t.Errorf("Load without a name: %q, %v; want the default", r.Name, err)
 	}
-	if _, err := Load("nope"); err == nil || !strings.Contains(err.Error(), "alpagasus-accuracy, alpagasus-accuracy-first, alpagasus-helpfulness, alpagasus-helpfulness-first") {
+	if _, err := Load("nope"); err == nil || !strings.Contains(err.Error(), "alpagasus-accuracy, accuracy, alpagasus-accuracy-first, alpagasus-helpfulness, alpagasus-helpfulness-first, helpfulness") {
 		t.Errorf("an unknown name: %v; want the shipped names", err)
+	}
+	if list, err := LoadAll("accuracy, helpfulness"); err != nil || len(list) != 2 || list[0].Name != "accuracy" || list[1].Name != "helpfulness" {
+		t.Errorf("LoadAll: %v, %v", list, err)
+	}
+	if list, err := LoadAll(""); err != nil || len(list) != 1 || list[0].Name != Default {
+		t.Errorf("LoadAll without a name: %v, %v; want the default", list, err)
+	}
+	for _, bad := range []string{"accuracy,", ",", "accuracy,nope"} {
+		if _, err := LoadAll(bad); err == nil {
+			t.Errorf("LoadAll(%q): no error", bad)
+		}
 	}
 	if _, err := Load(t.TempDir()); err == nil {
 		t.Error("a folder was read as a rubric")
