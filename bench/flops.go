@@ -34,19 +34,29 @@ type Cost struct {
 // CostOf reads the header of a GGUF file and returns the cost of its model. It
 // fails for a file that is damaged or is no decoder with attention.
 func CostOf(path string) (c Cost, err error) {
+	err = withHeader(path, func(f *gguf.GGUFFile) error {
+		c, err = costOf(f.Header.MetadataKV, f.TensorInfos)
+		return err
+	})
+	if err != nil {
+		return Cost{}, fmt.Errorf("count the operations of %s: %w: want a decoder model in GGUF format", path, err)
+	}
+	return c, nil
+}
+
+// withHeader hands the header of a GGUF file to use. The parser panics on values
+// of an unexpected type: that comes back as an error.
+func withHeader(path string, use func(*gguf.GGUFFile) error) (err error) {
 	defer func() {
-		if p := recover(); p != nil { // the parser panics on values of an unexpected type
+		if p := recover(); p != nil {
 			err = fmt.Errorf("%v", p)
-		}
-		if err != nil {
-			c, err = Cost{}, fmt.Errorf("count the operations of %s: %w: want a decoder model in GGUF format", path, err)
 		}
 	}()
 	f, err := gguf.ParseGGUFFile(path, gguf.SkipLargeMetadata(), gguf.UseMMap())
 	if err != nil {
-		return Cost{}, err
+		return err
 	}
-	return costOf(f.Header.MetadataKV, f.TensorInfos)
+	return use(f)
 }
 
 func costOf(kvs gguf.GGUFMetadataKVs, tensors gguf.GGUFTensorInfos) (Cost, error) {

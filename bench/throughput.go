@@ -1,10 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"runtime"
 	"slices"
 	"time"
@@ -16,51 +17,99 @@ import (
 	"winnow/llama"
 )
 
+// alpacaRecords is the size of the data set that the method was published on.
+const alpacaRecords = 52002
+
 // Throughput is the result of one run. Rates are medians over the repeats, and
 // the spread is (largest − smallest) ÷ median.
 type Throughput struct {
-	Version       string  `json:"winnow"`  // of the program; set by the caller
-	Machine       string  `json:"machine"` // processor, usable cores, widest instruction set that the engine uses
-	Model         string  `json:"model"`
-	Format        string  `json:"format"`
-	Rubric        string  `json:"rubric"`
-	Device        string  `json:"device"`
-	Engine        string  `json:"engine"`
-	Threads       int     `json:"threads"`
-	Batch         int     `json:"batch_tokens"`
-	Records       int     `json:"records"`
-	Tokens        int     `json:"tokens"` // decoded for all records: their own and the scale's, without the shared prefix
-	Repeats       int     `json:"repeats"`
-	RawRate       float64 `json:"raw_tokens_per_s"`     // llama_decode over full batches of one sequence
-	RawSpread     float64 `json:"raw_spread"`           //
+	Version        string   `json:"winnow"`  // of the program; set by the caller
+	Machine        string   `json:"machine"` // processor, usable cores, widest instruction set that the engine uses
+	Model          string   `json:"model"`
+	Format         string   `json:"format"`
+	Rubrics        []string `json:"rubrics"`
+	Device         string   `json:"device"`
+	Engine         string   `json:"engine"`
+	Contexts       int      `json:"contexts"`
+	Threads        int      `json:"threads"` // of each context
+	Batch          int      `json:"batch_tokens"`
+	FlashAttention bool     `json:"flash_attention"`
+	Records        int      `json:"records"`
+	Tokens         int      `json:"tokens"` // decoded for all records: their own and those behind them, without the shared prefix
+	Repeats        int      `json:"repeats"`
+
+	RawRate       float64 `json:"raw_tokens_per_s"` // llama_decode over full batches of one sequence, with the same settings
+	RawSpread     float64 `json:"raw_spread"`
 	GradingRate   float64 `json:"grading_tokens_per_s"` // of Tokens, from records to entries
-	GradingSpread float64 `json:"grading_spread"`       //
-	Efficiency    float64 `json:"efficiency"`           // GradingRate ÷ RawRate
-	RecordRate    float64 `json:"records_per_s"`        //
+	GradingSpread float64 `json:"grading_spread"`
+	Efficiency    float64 `json:"efficiency"` // GradingRate ÷ RawRate
+	RecordRate    float64 `json:"records_per_s"`
+	Projected     float64 `json:"alpaca_52k_s"` // seconds that Alpaca's 52,002 records would take
+	Fill          float64 `json:"packing_fill"` // tokens ÷ what the passes through the model could have held
+
+	// Time that each stage was busy ÷ the time that grading took. Stages work side
+	// by side: the shares need not sum to 1.
+	Stages map[string]float64 `json:"stage_shares"`
+
+	FLOPsPerToken float64 `json:"flops_per_token"` // of the model, at the mean of what grading asks of it
+	FLOPRate      float64 `json:"grading_flop_per_s"`
+	RawFLOPRate   float64 `json:"raw_flop_per_s"`
+	PeakFLOPRate  float64 `json:"peak_flop_per_s,omitempty"` // as stated by the caller
+	PeakShare     float64 `json:"peak_share,omitempty"`      // FLOPRate ÷ PeakFLOPRate
+
+	PeakRSS      uint64 `json:"peak_rss_bytes"` // of the process, model file included
+	DeviceMemory uint64 `json:"device_memory_bytes,omitempty"`
+
+	Energy          []Energy `json:"energy,omitempty"` // over all repeats of grading
+	NoEnergy        []string `json:"no_energy,omitempty"`
+	JoulesPerRecord float64  `json:"joules_per_record,omitempty"` // of all meters together
+}
+
+// MeasureOptions says what Measure does beside measuring rates.
+type MeasureOptions struct {
+	Repeats      int
+	PeakFLOPRate float64 // what the hardware can do at best; 0 if nobody says
 }
 
 // Measure grades recs and runs the raw rate, in turns, so that both meet the
 // same disturbances. The first turn warms up and does not count.
-func Measure(ctx context.Context, e *engine.Engine, recs []*record.Record, repeats int) (*Throughput, error) {
-	if len(recs) == 0 || repeats < 1 {
-		return nil, fmt.Errorf("measure %d records %d times: want at least one of each", len(recs), repeats)
+func Measure(ctx context.Context, e *engine.Engine, recs []*record.Record, o MeasureOptions) (_ *Throughput, err error) {
+	if len(recs) == 0 || o.Repeats < 1 {
+		return nil, fmt.Errorf("measure %d records %d times: want at least one of each", len(recs), o.Repeats)
 	}
-	o, m := e.Options(), e.Manifest()
-	t := &Throughput{Machine: machine(), Model: m.Model.Name, Format: m.Model.Format, Rubric: m.Rubrics[0].Name, Device: m.Runtime.Device, Engine: m.Runtime.Engine,
-		Threads: o.Threads, Batch: o.Batch, Records: len(recs), Repeats: repeats}
-	raw, err := newRaw(e.Model(), o.Batch, o.Threads, !o.NoFlashAttention)
+	work, err := workOf(e, recs)
 	if err != nil {
 		return nil, err
 	}
-	defer raw.close()
+	if work.tokens == 0 {
+		return nil, errNothing(recs)
+	}
+	t := describe(e)
+	t.Records, t.Repeats, t.PeakFLOPRate = len(recs), o.Repeats, o.PeakFLOPRate
+	eo := e.Options()
+	raw, err := newCeiling(e.Model(), eo)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, raw.close()) }()
+	meters := OpenMeters("/")
+	defer meters.Close()
+	t.NoEnergy = meters.Absent
+	_ = ResetPeakRSS() // where it cannot be reset, loading the model counts too
+
 	var rawRates, gradingRates []float64
-	for i := range repeats + 1 {
-		done, err := grader.Grade(ctx, &slice{recs: recs}, e, discard{}, discard{}, grader.GradeOptions{MaxOffScale: 1})
+	var total grader.Progress
+	energy := map[string]Energy{}
+	for i := range o.Repeats + 1 {
+		meters.Start()
+		done, err := gradeOnce(ctx, e, recs)
+		used := meters.Stop()
 		if err != nil {
 			return nil, err
 		}
+		t.DeviceMemory = max(t.DeviceMemory, DeviceMemory(llama.Devices()))
 		// As many raw tokens as grading decoded, so that neither is timed longer.
-		rate, err := raw.rate(ctx, done.Tokens/o.Batch+1)
+		rate, err := raw.rate(ctx, done.Tokens/(eo.Batch*eo.Lanes)+1)
 		if err != nil {
 			return nil, err
 		}
@@ -68,14 +117,126 @@ func Measure(ctx context.Context, e *engine.Engine, recs []*record.Record, repea
 			continue
 		}
 		t.Tokens = done.Tokens
+		t.Fill = float64(done.Tokens) / float64((done.Batches+work.extra)*eo.Batch)
 		rawRates = append(rawRates, rate)
 		gradingRates = append(gradingRates, float64(done.Tokens)/done.Took.Seconds())
+		total = sum(total, done)
+		for _, u := range used {
+			energy[u.Meter] = addUp(energy[u.Meter], u)
+		}
 	}
 	t.RawRate, t.RawSpread = median(rawRates)
 	t.GradingRate, t.GradingSpread = median(gradingRates)
 	t.Efficiency = t.GradingRate / t.RawRate
 	t.RecordRate = t.GradingRate / float64(t.Tokens) * float64(len(recs))
-	return t, nil
+	t.Projected = Projection(t.RecordRate, alpacaRecords).Seconds()
+	t.Stages = shares(total)
+	if t.PeakRSS, err = PeakRSS(); err != nil {
+		return nil, err
+	}
+	t.addEnergy(energy, meters.Names())
+	return t, t.addFLOPs(e.Options(), work)
+}
+
+// describe fills in what is known before anything is measured.
+func describe(e *engine.Engine) *Throughput {
+	o, m := e.Options(), e.Manifest()
+	return &Throughput{
+		Machine: machine(), Model: m.Model.Name, Format: m.Model.Format, Rubrics: m.Criteria(), Device: m.Runtime.Device, Engine: m.Runtime.Engine,
+		Contexts: o.Lanes, Threads: o.Threads, Batch: o.Batch, FlashAttention: !o.NoFlashAttention,
+	}
+}
+
+func sum(a, b grader.Progress) grader.Progress {
+	a.Took += b.Took
+	a.Stages.Read += b.Stages.Read
+	a.Stages.Encode += b.Stages.Encode
+	a.Stages.Pack += b.Stages.Pack
+	a.Stages.Layout += b.Stages.Layout
+	a.Stages.Decode += b.Stages.Decode
+	a.Stages.Rows += b.Stages.Rows
+	a.Stages.Write += b.Stages.Write
+	return a
+}
+
+func shares(p grader.Progress) map[string]float64 {
+	m := map[string]float64{}
+	for name, d := range map[string]time.Duration{
+		"read": p.Stages.Read, "encode": p.Stages.Encode, "pack": p.Stages.Pack, "layout": p.Stages.Layout,
+		"decode": p.Stages.Decode, "rows": p.Stages.Rows, "write": p.Stages.Write,
+	} {
+		m[name] = d.Seconds() / p.Took.Seconds()
+	}
+	return m
+}
+
+// addUp is what a meter counted in two intervals. It is unknown if either is.
+func addUp(a, b Energy) Energy {
+	sum := Energy{Meter: b.Meter, Unknown: cmp.Or(a.Unknown, b.Unknown)}
+	if sum.Unknown == "" {
+		sum.Joules = a.Joules + b.Joules
+	}
+	return sum
+}
+
+func (t *Throughput) addEnergy(used map[string]Energy, names []string) {
+	joules, known := 0.0, len(names) > 0
+	for _, name := range names {
+		u := used[name]
+		t.Energy = append(t.Energy, u)
+		joules += u.Joules
+		known = known && u.Unknown == ""
+	}
+	if known {
+		t.JoulesPerRecord = joules / float64(t.Records*t.Repeats)
+	}
+}
+
+// work is what records ask of the model.
+type work struct {
+	tokens, rows, cells float64 // cells: over all tokens, how many they attend to
+	extra               int     // passes beyond the first, of records larger than a batch
+}
+
+func workOf(e *engine.Engine, recs []*record.Record) (w work, err error) {
+	var p grader.Prompt
+	seen := map[record.Key]bool{} // records with equal keys are rated once
+	for _, r := range recs {
+		if seen[r.Key] {
+			continue
+		}
+		seen[r.Key] = true
+		var fault *record.Fault
+		if err := e.Encode(r, &p); errors.As(err, &fault) || r.Fault != nil {
+			continue
+		} else if err != nil {
+			return w, err
+		}
+		own, size, prefix := float64(len(p.Tokens)), float64(p.Size), float64(e.PrefixTokens())
+		w.tokens += size
+		w.rows += float64(e.RatingRows())
+		w.extra += (p.Size - 1) / e.Options().Batch
+		// What stands behind the record is short: its depth is left out.
+		w.cells += size*prefix + own*(own+1)/2 + (size-own)*(own+1)
+	}
+	return w, nil
+}
+
+// addFLOPs computes operations from the model's shapes and the measured rates.
+func (t *Throughput) addFLOPs(o engine.Options, w work) error {
+	c, err := CostOf(o.Model)
+	if err != nil {
+		return err
+	}
+	flops := w.tokens*c.PerToken + w.rows*c.PerOutputRow + w.cells*c.PerCell
+	t.FLOPsPerToken = flops / w.tokens
+	t.FLOPRate = t.FLOPsPerToken * t.GradingRate
+	n := float64(o.Batch)
+	t.RawFLOPRate = (c.PerToken + c.PerOutputRow/n + c.PerCell*(n+1)/2) * t.RawRate
+	if t.PeakFLOPRate > 0 {
+		t.PeakShare = t.FLOPRate / t.PeakFLOPRate
+	}
+	return nil
 }
 
 // machine describes what computes in a few words.
@@ -97,76 +258,15 @@ func machine() string {
 	return s
 }
 
-// RawRate measures llama_decode alone: repeats full batches of one sequence of
-// random tokens, in tokens per second.
-func RawRate(ctx context.Context, m *llama.Model, batch, threads, repeats int) (float64, error) {
-	raw, err := newRaw(m, batch, threads, true)
-	if err != nil {
-		return 0, err
-	}
-	defer raw.close()
-	if _, err := raw.rate(ctx, 1); err != nil { // warm-up
-		return 0, err
-	}
-	rates := make([]float64, repeats)
-	for i := range rates {
-		if rates[i], err = raw.rate(ctx, 1); err != nil {
-			return 0, err
-		}
-	}
-	mid, _ := median(rates)
-	return mid, nil
+// gradeOnce grades records and forgets the ratings.
+func gradeOnce(ctx context.Context, e *engine.Engine, recs []*record.Record) (grader.Progress, error) {
+	done, err := grader.Grade(ctx, &slice{recs: recs}, e, discard{}, discard{}, grader.GradeOptions{MaxOffScale: 1})
+	return done.Progress, err
 }
 
-// raw decodes full batches of one sequence, as llama-bench does for pp.
-type raw struct {
-	ctx   *llama.Context
-	batch *llama.Batch
-}
-
-func newRaw(m *llama.Model, batch, threads int, flash bool) (*raw, error) {
-	c, err := llama.NewContext(m, llama.ContextOptions{Ctx: batch, Batch: batch, Threads: threads, FlashAttention: flash})
-	if err != nil {
-		return nil, err
-	}
-	b, err := llama.NewBatch(batch, 1)
-	if err != nil {
-		return nil, fmt.Errorf("%w (context: %w)", err, c.Close())
-	}
-	r := &raw{c, b}
-	random := rand.New(rand.NewPCG(1, 2))
-	for i := range batch {
-		if err := b.Add(random.Int32N(int32(m.Vocab().Size())), i, []llama.SeqID{0}, i == batch-1); err != nil {
-			r.close()
-			return nil, err
-		}
-	}
-	return r, nil
-}
-
-// rate decodes n batches and returns tokens per second.
-func (r *raw) rate(ctx context.Context, n int) (float64, error) {
-	start := time.Now()
-	for range n {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		if err := r.ctx.Clear(); err != nil {
-			return 0, err
-		}
-		if err := r.ctx.Decode(r.batch); err != nil {
-			return 0, err
-		}
-		if _, err := r.ctx.Logits(r.batch.Len() - 1); err != nil { // waits for the device
-			return 0, err
-		}
-	}
-	return float64(n*r.batch.Len()) / time.Since(start).Seconds(), nil
-}
-
-func (r *raw) close() {
-	_ = r.batch.Close() // both only fail when misused
-	_ = r.ctx.Close()
+// errNothing says that rates of these records would be rates of nothing.
+func errNothing(recs []*record.Record) error {
+	return fmt.Errorf("none of %d records can be graded: give well-formed ones that have a response and fit the context", len(recs))
 }
 
 // slice is a source of records that are in memory.
@@ -186,5 +286,5 @@ func (s *slice) Next() (*record.Record, error) {
 // discard is a ledger that forgets and knows nothing.
 type discard struct{}
 
-func (discard) Append([]journal.Entry) error { return nil }
-func (discard) Has(record.Key) bool          { return false }
+func (discard) Append([]journal.Entry) error            { return nil }
+func (discard) Status(record.Key) (record.Status, bool) { return "", false }

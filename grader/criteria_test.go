@@ -147,28 +147,17 @@ func TestFilterTwoCriteria(t *testing.T) {
 	}
 }
 
-// A census counts what a filter counts, without reading the source again.
-func TestCensus(t *testing.T) {
+// A finished run counts what a filter counts.
+func TestStatuses(t *testing.T) {
 	data := corpus(300)
 	for _, limit := range []int{1, 37, 300, 1000} {
-		m, census := newMemory(), NewCensus(reader(data))
-		if _, err := Grade(t.Context(), census, newFake(), m, m, GradeOptions{MaxOffScale: 0.3, Limit: limit}); err != nil {
-			t.Fatal(err)
-		}
-		status := func(key record.Key) (record.Status, bool) {
-			e, ok := m.Lookup(key)
-			return e.Status, ok
-		}
+		m, _, done := grade(t, data, GradeOptions{MaxOffScale: 0.3, Limit: limit})
 		report, err := Filter(opener(data), m, FilterOptions{Kept: io.Discard, Limit: limit})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := census.Statuses(status); !maps.Equal(got, report.Statuses) {
-			t.Errorf("limit %d: statuses %v, want %v", limit, got, report.Statuses)
-		}
-		none := census.Statuses(func(record.Key) (record.Status, bool) { return "", false })
-		if want := map[record.Status]int{record.NotGraded: min(limit, 300)}; !maps.Equal(none, want) {
-			t.Errorf("limit %d: nothing is known, statuses %v, want %v", limit, none, want)
+		if !maps.Equal(done.Statuses, report.Statuses) {
+			t.Errorf("limit %d: statuses %v, want %v", limit, done.Statuses, report.Statuses)
 		}
 	}
 }

@@ -2,25 +2,28 @@ package grader
 
 import (
 	"context"
+	"time"
 
 	"winnow/grader/journal"
 	"winnow/grader/rating"
 	"winnow/grader/record"
 )
 
-// Engine rates prompts with one model and one rubric.
+// Engine rates prompts with one model by one rubric or several.
 type Engine interface {
 	// Manifest returns the fingerprint of the judge.
 	Manifest() journal.Manifest
-	// Encode turns a record into a prompt. What is wrong with the record alone
-	// comes as a *record.Fault. It may be called concurrently.
-	Encode(rec *record.Record) (Prompt, error)
+	// Encode makes p the prompt of a record, reusing p's memory. What is wrong
+	// with the record alone comes as a *record.Fault. It may be called
+	// concurrently.
+	Encode(rec *record.Record, p *Prompt) error
 	// Capacity says how much fits one Rate.
 	Capacity() Capacity
-	// Rate rates a batch that fits Capacity and returns one outcome a prompt, in
-	// their order. An error concerns the whole batch and leaves nothing rated.
-	// It is called by one goroutine at a time.
-	Rate(ctx context.Context, batch []Prompt) ([]Outcome, error)
+	// Rate rates a batch that fits Capacity and puts one outcome a prompt into
+	// out, which has the batch's length, reusing the memory of the outcomes that
+	// stand there. An error concerns the whole batch and leaves nothing rated.
+	// Capacity.Lanes goroutines may call it at a time.
+	Rate(ctx context.Context, batch []*Prompt, out []Outcome) (Work, error)
 	// Close frees the model.
 	Close() error
 }
@@ -33,14 +36,23 @@ type Prompt struct {
 	Cut    int     // tokens of the response that truncation removed; of one too large to encode whole, at least
 }
 
-// Capacity is what one batch may hold.
+// Capacity is what one batch may hold, and how many are rated side by side.
 type Capacity struct {
 	Tokens  int // sum of sizes; one prompt alone may be larger
 	Prompts int
+	Lanes   int // batches that may be rated at a time; 0 means 1
 }
 
-// Outcome is what became of one prompt: a rating or a fault.
+// Outcome is what became of one prompt: a rating for each criterion, in the
+// order of the manifest's rubrics, or a fault.
 type Outcome struct {
-	Rating rating.Rating
-	Fault  *record.Fault
+	Ratings []rating.Rating
+	Fault   *record.Fault
+}
+
+// Work is what one Rate spent its time on.
+type Work struct {
+	Layout time.Duration // filling the batch
+	Decode time.Duration // the model
+	Rows   time.Duration // from logits to ratings
 }

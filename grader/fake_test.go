@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 
 	"winnow/grader/journal"
@@ -23,6 +24,7 @@ func testScale() rating.Scale {
 // some get a fault from the model, the others a rating. It keeps what it was
 // asked.
 type fakeEngine struct {
+	mu       sync.Mutex
 	capacity Capacity
 	encoded  int
 	batches  [][]record.Key // of each Rate, in order
@@ -57,12 +59,14 @@ const (
 	ofOffScale = 8
 )
 
-func (f *fakeEngine) Encode(rec *record.Record) (Prompt, error) {
+func (f *fakeEngine) Encode(rec *record.Record, p *Prompt) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.encoded++
 	if rec.Key[ofEncoding]%11 == 0 {
-		return Prompt{}, &record.Fault{Status: record.TooLong, Reason: "the prompt does not fit"}
+		return &record.Fault{Status: record.TooLong, Reason: "the prompt does not fit"}
 	}
-	p := Prompt{Size: promptSize(rec.Key)}
+	*p = Prompt{Tokens: p.Tokens[:0], Size: promptSize(rec.Key)}
 	p.Total = p.Size + 7
 	if rec.Key[ofCut]%5 == 0 {
 		p.Cut = 1 + int(rec.Key[ofCut])
@@ -70,34 +74,40 @@ func (f *fakeEngine) Encode(rec *record.Record) (Prompt, error) {
 	for _, b := range rec.Key {
 		p.Tokens = append(p.Tokens, int32(b))
 	}
-	return p, nil
+	return nil
 }
 
 func promptSize(k record.Key) int { return 5 + int(k[ofSize])%60 }
 
-func (f *fakeEngine) Rate(_ context.Context, batch []Prompt) ([]Outcome, error) {
+func (f *fakeEngine) Rate(_ context.Context, batch []*Prompt, out []Outcome) (w Work, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.beforeRate != nil {
 		if err := f.beforeRate(len(f.batches)); err != nil {
-			return nil, err
+			return w, err
 		}
 	}
+	if len(out) != len(batch) {
+		return w, fmt.Errorf("room for %d outcomes of %d prompts", len(out), len(batch))
+	}
 	var keys []record.Key
-	var out []Outcome
 	size := 0
-	for _, p := range batch {
+	for i, p := range batch {
 		var k record.Key
 		for i, t := range p.Tokens {
 			k[i] = byte(t)
 		}
 		keys = append(keys, k)
 		size += p.Size
-		out = append(out, outcome(k))
+		o := outcome(k)
+		out[i].Fault = o.Fault
+		out[i].Ratings = append(out[i].Ratings[:0], o.Ratings...)
 	}
 	if len(batch) > f.capacity.Prompts || size > f.capacity.Tokens && len(batch) > 1 {
-		return nil, fmt.Errorf("%d prompts of %d tokens are more than fit %+v", len(batch), size, f.capacity)
+		return w, fmt.Errorf("%d prompts of %d tokens are more than fit %+v", len(batch), size, f.capacity)
 	}
 	f.batches = append(f.batches, keys)
-	return out, nil
+	return Work{Layout: 1, Decode: 2, Rows: 3}, nil
 }
 
 // outcome is what the fake engine makes of a record that encodes.
@@ -117,11 +127,12 @@ func outcome(k record.Key) Outcome {
 	if err := r.Set(testScale(), p); err != nil {
 		panic(err) // the probabilities are sound by construction
 	}
-	return Outcome{Rating: r}
+	return Outcome{Ratings: []rating.Rating{r}}
 }
 
 // memory is a ledger, and what is known of records, without a file.
 type memory struct {
+	mu      sync.Mutex
 	entries []journal.Entry
 	byKey   map[record.Key]journal.Entry
 }
@@ -135,7 +146,13 @@ func newMemory(entries ...journal.Entry) *memory {
 }
 
 func (m *memory) Append(entries []journal.Entry) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	for _, e := range entries {
+		e.Ratings = slices.Clone(e.Ratings) // what it points to is reused
+		for i, r := range e.Ratings {
+			e.Ratings[i].Probs = slices.Clone(r.Probs)
+		}
 		if _, twice := m.byKey[e.Key]; twice {
 			return fmt.Errorf("the key %s gets a second entry", e.Key)
 		}
@@ -145,7 +162,14 @@ func (m *memory) Append(entries []journal.Entry) error {
 	return nil
 }
 
-func (m *memory) Has(key record.Key) bool { _, ok := m.byKey[key]; return ok }
+func (m *memory) Status(key record.Key) (record.Status, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, ok := m.byKey[key]
+	return e.Status, ok
+}
+
+func (m *memory) Has(key record.Key) bool { _, ok := m.Status(key); return ok }
 
 func (m *memory) Lookup(key record.Key) (journal.Entry, bool) { e, ok := m.byKey[key]; return e, ok }
 
@@ -214,7 +238,8 @@ func expected(rec *record.Record, o GradeOptions) journal.Entry {
 	e := journal.Entry{Key: rec.Key, Index: rec.Index}
 	fault := rec.Fault
 	if fault == nil {
-		p, err := newFake().Encode(rec)
+		var p Prompt
+		err := newFake().Encode(rec, &p)
 		if errors.As(err, &fault) {
 			e.Status, e.Reason = fault.Status, fault.Reason
 			return e
@@ -222,11 +247,11 @@ func expected(rec *record.Record, o GradeOptions) journal.Entry {
 		e.Tokens, e.Cut = p.Total, p.Cut
 		out := outcome(rec.Key)
 		if fault = out.Fault; fault == nil {
-			if out.Rating.OffScale > o.MaxOffScale {
+			if r := out.Ratings[0]; r.OffScale > o.MaxOffScale {
 				e.Status = record.OffScale
-				e.Reason = fmt.Sprintf("%.4f of the probability is on answers that are no rating, more than %g", out.Rating.OffScale, o.MaxOffScale)
+				e.Reason = fmt.Sprintf("%.4f of the probability is on answers that are no rating, more than %g", r.OffScale, o.MaxOffScale)
 			} else {
-				e.Status, e.Ratings = record.OK, []rating.Rating{out.Rating}
+				e.Status, e.Ratings = record.OK, out.Ratings
 			}
 			return e
 		}
@@ -236,7 +261,7 @@ func expected(rec *record.Record, o GradeOptions) journal.Entry {
 }
 
 // grade grades all of data with a fresh engine into a fresh ledger.
-func grade(t testing.TB, data []byte, o GradeOptions) (*memory, *fakeEngine, Progress) {
+func grade(t testing.TB, data []byte, o GradeOptions) (*memory, *fakeEngine, Result) {
 	t.Helper()
 	m, e := newMemory(), newFake()
 	done, err := Grade(t.Context(), reader(data), e, m, m, o)

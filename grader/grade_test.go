@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -22,7 +23,7 @@ func TestGrade(t *testing.T) {
 	data := corpus(600)
 	recs := records(t, data)
 	var steps []Progress
-	o := GradeOptions{MaxOffScale: 0.3, Progress: func(p Progress) { steps = append(steps, p) }}
+	o := GradeOptions{MaxOffScale: 0.3, window: 100, Progress: func(p Progress) { steps = append(steps, p) }}
 	m, e, done := grade(t, data, o)
 
 	want := map[record.Key]journal.Entry{}
@@ -43,15 +44,25 @@ func TestGrade(t *testing.T) {
 	}
 
 	for i, p := range steps[1:] {
-		if before := steps[i]; p.Read < before.Read || p.Rated < before.Rated || p.Tokens < before.Tokens || p.Took < before.Took {
+		if before := steps[i]; p.Done < before.Done || p.Rated < before.Rated || p.Tokens < before.Tokens || p.Took < before.Took {
 			t.Errorf("progress goes from %+v to %+v", before, p)
 		}
 	}
-	if done.Read != len(recs) || done.Rated != len(want) || done.Tokens != tokens {
-		t.Errorf("at the end %+v, want %d read, %d rated, %d tokens", done, len(recs), len(want), tokens)
+	if done.Done != len(recs) || done.Rated != len(want) || done.Tokens != tokens || done.Batches != len(e.batches) {
+		t.Errorf("at the end %+v, want %d done, %d rated, %d tokens in %d batches", done, len(recs), len(want), tokens, len(e.batches))
 	}
-	if last := steps[len(steps)-1]; last != done {
+	if last := steps[len(steps)-1]; last != done.Progress {
 		t.Errorf("the last progress is %+v, the result %+v", last, done)
+	}
+	if w := done.Stages.Work; w != (Work{time.Duration(done.Batches), time.Duration(2 * done.Batches), time.Duration(3 * done.Batches)}) {
+		t.Errorf("the engine was busy for %+v in %d batches", w, done.Batches)
+	}
+	counts := map[record.Status]int{}
+	for _, rec := range recs {
+		counts[want[rec.Key].Status]++
+	}
+	if !reflect.DeepEqual(done.Statuses, counts) {
+		t.Errorf("statuses %v, want %v", done.Statuses, counts)
 	}
 	if len(e.batches) < 10 {
 		t.Errorf("%d batches, want at least 10", len(e.batches))
@@ -71,8 +82,8 @@ func TestGradeSameContent(t *testing.T) {
 		index = append(index, e.Index)
 	}
 	slices.Sort(index)
-	if !slices.Equal(index, []int{0, 1}) || done.Read != 3 {
-		t.Errorf("entries for records %v after %d records, want [0 1] after 3", index, done.Read)
+	if !slices.Equal(index, []int{0, 1}) || done.Done != 3 {
+		t.Errorf("entries for records %v after %d records, want [0 1] after 3", index, done.Done)
 	}
 }
 
@@ -82,7 +93,7 @@ func TestGradeKnown(t *testing.T) {
 	n := len(m.entries)
 	e := newFake()
 	done, err := Grade(t.Context(), reader(data), e, m, m, GradeOptions{})
-	if err != nil || done.Read != 300 || done.Rated != 0 || len(m.entries) != n {
+	if err != nil || done.Done != 300 || done.Rated != 0 || len(m.entries) != n {
 		t.Errorf("second run: %+v, %v, %d more entries; want 300 read and nothing else", done, err, len(m.entries)-n)
 	}
 	if e.encoded > 0 || len(e.batches) > 0 {
@@ -96,10 +107,16 @@ type oneOutcome struct {
 	answer Outcome
 }
 
-func (o *oneOutcome) Encode(*record.Record) (Prompt, error) { return Prompt{Size: 1, Total: 1}, nil }
+func (o *oneOutcome) Encode(_ *record.Record, p *Prompt) error {
+	*p = Prompt{Size: 1, Total: 1}
+	return nil
+}
 
-func (o *oneOutcome) Rate(_ context.Context, batch []Prompt) ([]Outcome, error) {
-	return slices.Repeat([]Outcome{o.answer}, len(batch)), nil
+func (o *oneOutcome) Rate(_ context.Context, _ []*Prompt, out []Outcome) (w Work, err error) {
+	for i := range out {
+		out[i] = o.answer
+	}
+	return w, nil
 }
 
 func TestGradeOffScale(t *testing.T) {
@@ -114,7 +131,7 @@ func TestGradeOffScale(t *testing.T) {
 		{1, 1, record.OK},
 		{math.NaN(), 1, record.OffScale},
 	} {
-		m, e := newMemory(), &oneOutcome{*newFake(), Outcome{Rating: rating.Rating{Value: 5, OffScale: tc.offScale}}}
+		m, e := newMemory(), &oneOutcome{fakeEngine{capacity: newFake().capacity}, Outcome{Ratings: []rating.Rating{{Value: 5, OffScale: tc.offScale}}}}
 		if _, err := Grade(t.Context(), reader([]byte(goodLine(1))), e, m, m, GradeOptions{MaxOffScale: tc.most}); err != nil {
 			t.Fatal(err)
 		}
@@ -133,13 +150,13 @@ func TestGradeLimit(t *testing.T) {
 		n := rapid.IntRange(1, 600).Draw(rt, "limit")
 		want, _, _ := grade(t, bytes.Join(lines[:n], nil), GradeOptions{})
 		got, _, done := grade(t, data, GradeOptions{Limit: n})
-		if !reflect.DeepEqual(got.entries, want.entries) || done.Read != n {
-			rt.Fatalf("limit %d: %d read, %d entries, want %d", n, done.Read, len(got.entries), len(want.entries))
+		if !reflect.DeepEqual(got.entries, want.entries) || done.Done != n {
+			rt.Fatalf("limit %d: %d read, %d entries, want %d", n, done.Done, len(got.entries), len(want.entries))
 		}
 	})
 	broken := append(bytes.Join(lines[:7], nil), "\x00\n"...)
-	if _, _, done := grade(t, broken, GradeOptions{Limit: 7}); done.Read != 7 {
-		t.Errorf("%d read, want 7", done.Read)
+	if _, _, done := grade(t, broken, GradeOptions{Limit: 7}); done.Done != 7 {
+		t.Errorf("%d read, want 7", done.Done)
 	}
 }
 
@@ -148,15 +165,15 @@ func TestGradeLimit(t *testing.T) {
 func TestGradeSourceError(t *testing.T) {
 	data := corpus(600)
 	lines := bytes.SplitAfter(data, []byte("\n"))
-	for _, n := range []int{0, 1, 40, window, 400} {
+	for _, n := range []int{0, 1, 40, 100, 400} {
 		whole := bytes.Join(lines[:n], nil)
 		broken := append(slices.Clone(whole), "\x00\n"...)
 		want := newMemory()
 		if n > 0 {
-			want, _, _ = grade(t, whole, GradeOptions{})
+			want, _, _ = grade(t, whole, GradeOptions{window: 100})
 		}
 		m, e := newMemory(), newFake()
-		done, err := Grade(t.Context(), reader(broken), e, m, m, GradeOptions{})
+		done, err := Grade(t.Context(), reader(broken), e, m, m, GradeOptions{window: 100})
 		var damage *record.SourceError
 		if !errors.As(err, &damage) {
 			t.Fatalf("%d good records: error %v, want a *record.SourceError", n, err)
@@ -164,8 +181,8 @@ func TestGradeSourceError(t *testing.T) {
 		if n > 0 && damage.Line != n+1 {
 			t.Errorf("%d good records: damage in line %d, want %d", n, damage.Line, n+1)
 		}
-		if !reflect.DeepEqual(m.entries, want.entries) || done.Read != n {
-			t.Errorf("%d good records: %d read, %d entries, want %d", n, done.Read, len(m.entries), len(want.entries))
+		if !reflect.DeepEqual(m.entries, want.entries) || done.Done != n {
+			t.Errorf("%d good records: %d read, %d entries, want %d", n, done.Done, len(m.entries), len(want.entries))
 		}
 	}
 }
@@ -173,7 +190,8 @@ func TestGradeSourceError(t *testing.T) {
 // An error of the engine names the records; all batches before it stand.
 func TestGradeEngineError(t *testing.T) {
 	data := corpus(600)
-	_, whole, _ := grade(t, data, GradeOptions{})
+	o := GradeOptions{window: 100}
+	_, whole, _ := grade(t, data, o)
 	broken := errors.New("the device is gone")
 	for fail := range whole.batches {
 		m, e := newMemory(), newFake()
@@ -183,7 +201,7 @@ func TestGradeEngineError(t *testing.T) {
 			}
 			return nil
 		}
-		done, err := Grade(t.Context(), reader(data), e, m, m, GradeOptions{})
+		done, err := Grade(t.Context(), reader(data), e, m, m, o)
 		if !errors.Is(err, broken) || !strings.Contains(err.Error(), "rate records ") {
 			t.Fatalf("batch %d fails: error %v, want %v with the records' numbers", fail, err, broken)
 		}
@@ -200,40 +218,60 @@ func TestGradeEngineError(t *testing.T) {
 	}
 }
 
-// odd is an engine that does not keep to its contract.
+// odd is an engine that cannot encode one record.
 type odd struct {
 	fakeEngine
-	encodeErr error
-	outcomes  int
+	bad string // its instruction
 }
 
-func (o *odd) Encode(*record.Record) (Prompt, error) { return Prompt{Size: 1}, o.encodeErr }
+var errClosed = errors.New("the model is closed")
 
-func (o *odd) Rate(context.Context, []Prompt) ([]Outcome, error) {
-	return make([]Outcome, o.outcomes), nil
+func (o *odd) Encode(rec *record.Record, p *Prompt) error {
+	if rec.Instruction == o.bad {
+		return errClosed
+	}
+	return o.fakeEngine.Encode(rec, p)
 }
 
-func TestGradeOddEngine(t *testing.T) {
-	closed := errors.New("the model is closed")
-	for _, tc := range []struct {
-		engine odd
-		want   string
-	}{
-		{odd{encodeErr: closed}, "encode record 1 (line 2): the model is closed"},
-		{odd{outcomes: 0}, "the engine returned 0 outcomes for 2 prompts"},
-		{odd{outcomes: 3}, "the engine returned 3 outcomes for 2 prompts"},
-	} {
-		tc.engine.capacity = newFake().capacity
-		m := newMemory()
-		data := "{}\n" + goodLine(1) + goodLine(2)
-		_, err := Grade(t.Context(), reader([]byte(data)), &tc.engine, m, m, GradeOptions{})
-		if err == nil || err.Error() != tc.want {
-			t.Errorf("error %v, want %s", err, tc.want)
+// A record that cannot be encoded through no fault of its own ends the run with
+// its place. The windows before stand.
+func TestGradeEncodeError(t *testing.T) {
+	data := corpus(300)
+	o := GradeOptions{MaxOffScale: 1, window: 50}
+	whole, _, _ := grade(t, data, o)
+	e := &odd{*newFake(), "count to 213"}
+	m := newMemory()
+	done, err := Grade(t.Context(), reader(data), e, m, m, o)
+	if want := "encode record 213 (line 214): the model is closed"; !errors.Is(err, errClosed) || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if n := len(m.entries); n < 100 || !reflect.DeepEqual(m.entries, whole.entries[:n]) || done.Rated != n || done.Statuses != nil {
+		t.Errorf("%d entries, %+v; want those of the windows before, and no statuses", n, done)
+	}
+}
+
+// Whatever number of batches is rated at a time, the ledger gets the same.
+func TestGradeLanes(t *testing.T) {
+	data := corpus(600)
+	o := GradeOptions{MaxOffScale: 0.3, window: 70}
+	want, _, _ := grade(t, data, o)
+	for _, lanes := range []int{2, 3, 8} {
+		m, e := newMemory(), newFake()
+		e.capacity.Lanes = lanes
+		if _, err := Grade(t.Context(), reader(data), e, m, m, o); err != nil || !reflect.DeepEqual(m.entries, want.entries) {
+			t.Errorf("%d lanes: %d entries, %v; want the same %d as with one", lanes, len(m.entries), err, len(want.entries))
 		}
-		for _, e := range m.entries {
-			if e.Status != record.NoInstruction {
-				t.Errorf("an entry that the engine did not make: %+v", e)
-			}
+	}
+}
+
+// When the ledger fails, the run ends with its error.
+func TestGradeLedgerError(t *testing.T) {
+	data := corpus(600)
+	for _, nth := range []int{0, 1, 300} {
+		m := newMemory()
+		done, err := Grade(t.Context(), reader(data), newFake(), &failing{m, nth, false}, m, GradeOptions{MaxOffScale: 1, window: 50})
+		if !errors.Is(err, errDisk) || done.Rated > nth || len(m.entries) != nth || done.Statuses != nil {
+			t.Errorf("failing at entry %d: %v, %d entries, %d announced", nth, err, len(m.entries), done.Rated)
 		}
 	}
 }
@@ -246,7 +284,7 @@ func (silent) Next() (*record.Record, error) { return nil, io.EOF }
 func TestGradeNothing(t *testing.T) {
 	m, e := newMemory(), newFake()
 	done, err := Grade(t.Context(), silent{}, e, m, m, GradeOptions{})
-	if err != nil || done.Read != 0 || done.Rated != 0 || len(m.entries) != 0 || e.encoded != 0 {
+	if err != nil || done.Done != 0 || done.Rated != 0 || len(m.entries) != 0 || e.encoded != 0 {
 		t.Errorf("%+v, %v, %d entries, %d encoded; want nothing", done, err, len(m.entries), e.encoded)
 	}
 }

@@ -13,7 +13,9 @@ func TestPackLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sizes := rapid.SliceOfN(rapid.IntRange(0, 120), 0, 200).Draw(t, "sizes")
 		c := Capacity{Tokens: rapid.IntRange(1, 300).Draw(t, "tokens"), Prompts: rapid.IntRange(1, 40).Draw(t, "prompts")}
-		batches := pack(sizes, c)
+		var p packer
+		p.pack(rapid.SliceOfN(rapid.IntRange(0, 120), 0, 200).Draw(t, "before"), c) // its memory is reused
+		batches := p.pack(sizes, c)
 		placed := make([]int, len(sizes))
 		first := -1
 		for _, b := range batches {
@@ -41,7 +43,7 @@ func TestPackLaws(t *testing.T) {
 				t.Fatalf("prompt %d stands in %d batches", i, n)
 			}
 		}
-		if again := pack(slices.Clone(sizes), c); !reflect.DeepEqual(again, batches) {
+		if again := new(packer).pack(slices.Clone(sizes), c); len(again)+len(batches) > 0 && !reflect.DeepEqual(again, batches) {
 			t.Fatalf("packed again: %v, before: %v", again, batches)
 		}
 	})
@@ -53,14 +55,14 @@ func TestPack(t *testing.T) {
 		capacity Capacity
 		want     [][]int
 	}{
-		"none":            {nil, Capacity{10, 4}, nil},
-		"exact":           {[]int{4, 6, 5, 5}, Capacity{10, 4}, [][]int{{0, 1}, {2, 3}}},
-		"larger than all": {[]int{3, 11, 3}, Capacity{10, 4}, [][]int{{0, 2}, {1}}},
-		"prompts":         {[]int{1, 1, 1, 1, 1}, Capacity{10, 2}, [][]int{{0, 1}, {2, 3}, {4}}},
-		"largest first":   {[]int{1, 9, 2, 8}, Capacity{10, 4}, [][]int{{0, 1}, {2, 3}}},
-		"ties":            {[]int{6, 6, 4, 4}, Capacity{10, 4}, [][]int{{0, 2}, {1, 3}}},
+		"none":            {nil, Capacity{Tokens: 10, Prompts: 4}, nil},
+		"exact":           {[]int{4, 6, 5, 5}, Capacity{Tokens: 10, Prompts: 4}, [][]int{{0, 1}, {2, 3}}},
+		"larger than all": {[]int{3, 11, 3}, Capacity{Tokens: 10, Prompts: 4}, [][]int{{0, 2}, {1}}},
+		"prompts":         {[]int{1, 1, 1, 1, 1}, Capacity{Tokens: 10, Prompts: 2}, [][]int{{0, 1}, {2, 3}, {4}}},
+		"largest first":   {[]int{1, 9, 2, 8}, Capacity{Tokens: 10, Prompts: 4}, [][]int{{0, 1}, {2, 3}}},
+		"ties":            {[]int{6, 6, 4, 4}, Capacity{Tokens: 10, Prompts: 4}, [][]int{{0, 2}, {1, 3}}},
 	} {
-		if got := pack(tc.sizes, tc.capacity); !reflect.DeepEqual(got, tc.want) {
+		if got := new(packer).pack(tc.sizes, tc.capacity); len(got)+len(tc.want) > 0 && !reflect.DeepEqual(got, tc.want) {
 			t.Errorf("%s: pack(%v, %+v) = %v, want %v", name, tc.sizes, tc.capacity, got, tc.want)
 		}
 	}
@@ -78,7 +80,7 @@ func TestPackStable(t *testing.T) {
 	for i := range at[6] {
 		partner[at[6][i]], partner[at[4][i]] = at[4][i], at[6][i]
 	}
-	for _, b := range pack(sizes, Capacity{Tokens: 10, Prompts: 10}) {
+	for _, b := range new(packer).pack(sizes, Capacity{Tokens: 10, Prompts: 10}) {
 		if len(b) != 2 || partner[b[0]] != b[1] {
 			t.Fatalf("the batch %v, want prompt %d with prompt %d", b, b[0], partner[b[0]])
 		}
@@ -92,16 +94,16 @@ func TestPackFill(t *testing.T) {
 	for range 200 {
 		var sizes []int
 		total := 0
-		for range window {
+		for range windowRecords {
 			sizes = append(sizes, 50+random.IntN(251))
 			total += sizes[len(sizes)-1]
 		}
 		const tokens = 512
-		n := len(pack(sizes, Capacity{Tokens: tokens, Prompts: 42}))
+		n := len(new(packer).pack(sizes, Capacity{Tokens: tokens, Prompts: 42}))
 		worst = min(worst, float64(total)/float64(n*tokens))
 	}
 	t.Logf("the worst of 200 windows fills %.3f of its batches", worst)
-	if worst < 0.96 {
-		t.Errorf("the worst of 200 windows fills %.3f of its batches, want at least 0.96", worst)
+	if worst < 0.98 {
+		t.Errorf("the worst of 200 windows fills %.3f of its batches, want at least 0.98", worst)
 	}
 }

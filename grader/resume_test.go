@@ -17,14 +17,14 @@ import (
 )
 
 // resumeOptions lets every status occur.
-var resumeOptions = GradeOptions{MaxOffScale: 0.3}
+var resumeOptions = GradeOptions{MaxOffScale: 0.3, window: 130}
 
 // asked is what the engine must be asked when known is known: the batches of an
 // uninterrupted run, whole, that hold a record without an entry.
 func asked(batches [][]record.Key, known Known) [][]record.Key {
 	var left [][]record.Key
 	for _, keys := range batches {
-		if slices.ContainsFunc(keys, func(k record.Key) bool { return !known.Has(k) }) {
+		if slices.ContainsFunc(keys, func(k record.Key) bool { _, ok := known.Status(k); return !ok }) {
 			left = append(left, keys)
 		}
 	}
@@ -49,7 +49,7 @@ func TestResumeAnyPrefix(t *testing.T) {
 		if !reflect.DeepEqual(again.batches, want) {
 			t.Fatalf("resumed after %d entries, the engine was asked %d batches, not the %d of the first run that were left", n, len(again.batches), len(want))
 		}
-		if done.Rated != len(whole.entries)-n || done.Read != 600 {
+		if done.Rated != len(whole.entries)-n || done.Done != 600 {
 			t.Fatalf("resumed after %d entries: %+v", n, done)
 		}
 	}
@@ -134,7 +134,7 @@ func TestResumeTornJournal(t *testing.T) {
 	})
 }
 
-// failing is a ledger whose nth Append, from 0, fails: before it writes, or
+// failing is a ledger that fails at the nth entry, from 0: before it writes it, or
 // after, as when the program is killed before it hears of its success.
 type failing struct {
 	Ledger
@@ -145,12 +145,17 @@ type failing struct {
 var errDisk = errors.New("no space left")
 
 func (f *failing) Append(entries []journal.Entry) error {
-	if f.nth--; f.nth >= 0 {
-		return f.Ledger.Append(entries)
-	}
-	if f.written {
-		if err := f.Ledger.Append(entries); err != nil {
+	n := min(f.nth, len(entries))
+	if fails := n < len(entries); !fails || n > 0 || f.written {
+		if fails && f.written {
+			n++
+		}
+		if err := f.Ledger.Append(entries[:n]); err != nil {
 			return err
+		}
+		if !fails {
+			f.nth -= n
+			return nil
 		}
 	}
 	return errDisk
@@ -158,21 +163,21 @@ func (f *failing) Append(entries []journal.Entry) error {
 
 func TestResumeAfterFailedAppend(t *testing.T) {
 	data := corpus(400)
-	want, e := wholeRun(t, data)
-	appends := len(e.batches) + 2 // the faults of two windows
-	for n := range appends {
-		for _, written := range []bool{false, true} {
-			path := filepath.Join(t.TempDir(), "scores.jsonl")
-			err := run(t.Context(), t, path, data, newFake(), func(l Ledger) Ledger { return &failing{l, n, written} })
-			if !errors.Is(err, errDisk) {
-				t.Fatalf("append %d of %d: error %v, want %v", n+1, appends, err, errDisk)
-			}
-			if torn := contents(t, path); !bytes.HasPrefix(want, torn) || len(torn) == len(want) != (written && n == appends-1) {
-				t.Fatalf("append %d of %d failed, written %t: the %d bytes left are no proper beginning", n+1, appends, written, len(torn))
-			}
-			resume(t, path, data, want)
+	want, _ := wholeRun(t, data)
+	entries := bytes.Count(want, []byte("\n")) - 1 // but the manifest
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.IntRange(0, entries-1).Draw(rt, "nth")
+		written := rapid.Bool().Draw(rt, "written")
+		path := filepath.Join(t.TempDir(), "scores.jsonl")
+		err := run(t.Context(), t, path, data, newFake(), func(l Ledger) Ledger { return &failing{l, n, written} })
+		if !errors.Is(err, errDisk) {
+			rt.Fatalf("error %v, want %v", err, errDisk)
 		}
-	}
+		if torn := contents(t, path); !bytes.HasPrefix(want, torn) || len(torn) == len(want) != (written && n == entries-1) {
+			rt.Fatalf("the %d bytes left are no proper beginning", len(torn))
+		}
+		resume(t, path, data, want)
+	})
 }
 
 // hooked is a ledger that calls then after each append.
@@ -228,7 +233,7 @@ func TestResumeAfterCancel(t *testing.T) {
 				}
 				size = len(got)
 			}
-			if sittings < 5 {
+			if inEngine && sittings < 5 { // elsewhere it depends on what is written at once
 				t.Errorf("the run was interrupted %d times, want at least 5", sittings)
 			}
 			if got := contents(t, path); !bytes.Equal(got, want) {

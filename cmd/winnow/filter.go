@@ -138,7 +138,7 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := ruleOf(f.c).Validate(run.engine.Rubric.Scale); err != nil {
+		if err := ruleOf(f.c).Validate(run.engine.Rubrics[0].Scale); err != nil {
 			return nil, usageError{err} // before hours of grading
 		}
 		if _, err := run.grade(f.c.Context); err != nil {

@@ -7,12 +7,15 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"winnow/bench"
 	"winnow/grader"
 	"winnow/grader/engine"
+	"winnow/grader/journal"
 	"winnow/grader/record"
 	"winnow/grader/rubric"
 )
@@ -36,12 +39,15 @@ func sourceFlags() []cli.Flag {
 func engineFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "GGUF `FILE` of the grader (default: $WINNOW_MODEL, or the model that make model fetches)"},
-		&cli.StringFlag{Name: "rubric", Aliases: []string{"r"}, Usage: "`NAME` of a shipped rubric, or a file; winnow rubrics lists them", Value: rubric.Default},
+		&cli.StringFlag{Name: "rubric", Aliases: []string{"r"}, Usage: "`NAME` of a shipped rubric, or a file; winnow rubrics lists them. Several, with commas between, are rated in one pass: accuracy,helpfulness", Value: rubric.Default},
 		&cli.IntFlag{Name: "ctx-size", Aliases: []string{"c"}, Usage: "`TOKENS` that one record's prompt may have; 0: 4096, or the model's if less"},
-		&cli.IntFlag{Name: "ubatch-size", Aliases: []string{"ub"}, Value: engine.DefaultBatch, Usage: "`TOKENS` of one batch"},
-		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, Usage: "CPU `THREADS`; 0: all cores that the process may use"},
+		&cli.IntFlag{Name: "ubatch-size", Aliases: []string{"ub"}, DefaultText: fmt.Sprintf("the profile's, or %d", engine.DefaultBatch), Usage: "`TOKENS` of one batch"},
+		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, DefaultText: "the profile's, or all cores that the process may use, divided among the contexts", Usage: "CPU `THREADS` of each context"},
+		&cli.IntFlag{Name: "contexts", DefaultText: "the profile's, or 1", Usage: "rate `N` batches side by side, each in a context of its own"},
 		&cli.IntFlag{Name: "gpu-layers", Aliases: []string{"ngl", "n-gpu-layers"}, Value: -1, Usage: "`LAYERS` on the GPU, if there is one; -1: all"},
-		&cli.StringFlag{Name: "flash-attn", Aliases: []string{"fa"}, Value: "on", Usage: "flash attention: `on|off|auto`"},
+		&cli.StringFlag{Name: "flash-attn", Aliases: []string{"fa"}, Value: "auto", Usage: "flash attention: `on|off|auto`; auto is what a scores file was begun with, else the profile's, else on"},
+		&cli.BoolFlag{Name: "deterministic", Usage: "ratings that do not depend on the order of records or on -ub, to the last bit"},
+		&cli.BoolFlag{Name: "no-profile", Usage: "do not use the settings that winnow bench --tune saved"},
 		&cli.StringFlag{Name: "too-long", Value: string(engine.Skip), Usage: "a record that does not fit: `skip|truncate` (truncate leaves out the middle of the response and marks the entry)"},
 	}
 }
@@ -105,31 +111,68 @@ func (s source) ext() string {
 	return ".json"
 }
 
-func engineOptions(c *cli.Context) (engine.Options, error) {
-	o := engine.Options{
-		Ctx: c.Int("ctx-size"), Batch: c.Int("ubatch-size"), Threads: c.Int("threads"),
+func engineOptions(c *cli.Context) (o engine.Options, err error) {
+	o = engine.Options{
+		Ctx: c.Int("ctx-size"), Batch: c.Int("ubatch-size"), Threads: c.Int("threads"), Lanes: c.Int("contexts"),
 		GPULayers: c.Int("gpu-layers"), TooLong: engine.TooLong(c.String("too-long")),
 	}
-	switch fa := c.String("flash-attn"); fa {
-	case "on", "auto":
-	case "off":
-		o.NoFlashAttention = true
-	default:
+	fa := c.String("flash-attn")
+	if !slices.Contains([]string{"on", "off", "auto"}, fa) {
 		return o, usagef("--flash-attn %s: want on, off or auto", fa)
+	}
+	o.Deterministic, o.NoFlashAttention = c.Bool("deterministic"), fa == "off"
+	if o.Deterministic && o.NoFlashAttention {
+		return o, usagef("--deterministic needs flash attention: without it a rating depends on what shares its batch")
 	}
 	if o.TooLong != engine.Skip && o.TooLong != engine.Truncate {
 		return o, usagef("--too-long %s: want skip or truncate", o.TooLong)
 	}
-	if o.Ctx < 0 || o.Batch < engine.MinBatch || o.Threads < 0 {
-		return o, usagef("-c and -t must be 0 or more, -ub %d or more", engine.MinBatch)
+	if o.Ctx < 0 || o.Batch < engine.MinBatch && c.IsSet("ubatch-size") || o.Threads < 0 || o.Lanes < 0 {
+		return o, usagef("-c, -t and --contexts must be 0 or more, -ub %d or more", engine.MinBatch)
 	}
-	rub, err := rubric.Load(c.String("rubric"))
-	if err != nil {
+	if o.Rubrics, err = rubric.LoadAll(c.String("rubric")); err != nil {
 		return o, usageError{err}
 	}
-	o.Rubric = rub
-	o.Model, err = modelPath(c)
-	return o, err
+	if o.Model, err = modelPath(c); err != nil {
+		return o, err
+	}
+	return o, applyProfile(c, &o)
+}
+
+// applyProfile takes the settings that the command line leaves open from the
+// model's profile, if there is one.
+func applyProfile(c *cli.Context, o *engine.Options) error {
+	if c.Bool("no-profile") || c.Bool("tune") {
+		return nil
+	}
+	p, path, err := bench.LoadProfile(o.Model)
+	if path == "" || err == nil && p == nil {
+		return nil // a model that cannot be read: opening it says so
+	}
+	if err != nil {
+		return err
+	}
+	p.Apply(o)
+	if c.String("flash-attn") == "auto" && !o.Deterministic {
+		o.NoFlashAttention = !p.FlashAttention
+	}
+	slog.Debug("settings of the profile", "path", path, "batch", o.Batch, "contexts", o.Lanes, "threads", o.Threads, "flash_attention", !o.NoFlashAttention)
+	return nil
+}
+
+// keepAttention lets a scores file that was begun go on with the attention it was
+// begun with, if the command line does not say which.
+func keepAttention(c *cli.Context, o *engine.Options, path string) {
+	if c.String("flash-attn") != "auto" || o.Deterministic {
+		return
+	}
+	m, err := journal.ReadManifest(path)
+	if err != nil {
+		return // whatever is wrong with it, opening it says so
+	}
+	if begun, ok := m.Settings["flash_attention"]; ok {
+		o.NoFlashAttention = begun == "false"
+	}
 }
 
 // modelPath is the model of the command line, of the environment, or the default

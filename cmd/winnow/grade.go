@@ -21,8 +21,8 @@ func gradeCommand() *cli.Command {
 		Description: `Example:
   winnow grade data.json -m model.gguf -o scores.jsonl
 
-The scores file is a journal: every batch is on the disk before the next one
-begins, so a run that was killed goes on where it stopped. A scores file of
+The scores file is a journal: batches are on the disk as soon as they are rated,
+so a run that was killed goes on where it stopped. A scores file of
 another model, rubric, scale or setting is refused.`,
 		Flags: append(append(sourceFlags(), gradingFlags()...),
 			&cli.StringFlag{Name: "output", Aliases: []string{"o", "scores"}, Usage: "scores `FILE` (default: DATA's name with .scores.jsonl, in the current folder)"},
@@ -72,6 +72,7 @@ func newGradeRun(c *cli.Context, src source, journalPath string) (*gradeRun, err
 	if err != nil {
 		return nil, err
 	}
+	keepAttention(c, &eo, journalPath)
 	return &gradeRun{src: src, journal: journalPath, engine: eo, options: gopts, progress: newProgress(c.App.ErrWriter)}, nil
 }
 
@@ -99,9 +100,8 @@ func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 
 	known := j.Len()
 	o := r.options
-	o.Progress = r.progress.start(sum.Records, known)
-	census := grader.NewCensus(rd)
-	done, err := grader.Grade(ctx, census, e, j, j, o)
+	o.Progress = r.progress.start(sum.Records)
+	done, err := grader.Grade(ctx, rd, e, j, j, o)
 	r.progress.stop()
 	if err != nil {
 		if errors.Is(err, context.Canceled) {
@@ -109,11 +109,10 @@ func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 		}
 		return nil, err
 	}
-	out := &gradeSummary{Kind: "summary", Records: done.Read, Graded: done.Rated, Known: known, Seconds: done.Took.Seconds()}
+	out := &gradeSummary{Kind: "summary", Records: done.Done, Graded: done.Rated, Known: known, Seconds: done.Took.Seconds(), Statuses: done.Statuses}
 	if s := done.Took.Seconds(); s > 0 {
 		out.TokensPerSecond = float64(done.Tokens) / s
 	}
-	out.Statuses = census.Statuses(j.Status)
 	return out, nil
 }
 

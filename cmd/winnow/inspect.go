@@ -147,12 +147,12 @@ func (x *inspection) fill(c *cli.Context, e *engine.Engine, rec *record.Record) 
 	if rec.Fault != nil {
 		return rec.Fault
 	}
-	p, err := e.Encode(rec)
-	if err != nil {
+	var p grader.Prompt
+	if err := e.Encode(rec, &p); err != nil {
 		return err
 	}
 	x.Total, x.Cut = p.Total, p.Cut
-	tokens, err := e.Trace(rec)
+	tokens, err := e.Trace(rec, 0)
 	if err != nil {
 		return err
 	}
@@ -163,14 +163,14 @@ func (x *inspection) fill(c *cli.Context, e *engine.Engine, rec *record.Record) 
 		}
 		x.Prompt = append(x.Prompt, inspectedToken{t.ID, t.Text, field})
 	}
-	out, err := e.Rate(c.Context, []grader.Prompt{p})
-	if err != nil {
+	out := make([]grader.Outcome, 1)
+	if _, err := e.Rate(c.Context, []*grader.Prompt{&p}, out); err != nil {
 		return err
 	}
 	if out[0].Fault != nil {
 		return out[0].Fault
 	}
-	x.rate(e.Manifest(), []rating.Rating{out[0].Rating})
+	x.rate(e.Manifest(), out[0].Ratings)
 	return nil
 }
 

@@ -18,7 +18,6 @@ type progress struct {
 	w        io.Writer
 	terminal bool
 	total    int
-	known    int
 	last     time.Time
 	shown    bool
 }
@@ -33,8 +32,8 @@ func newProgress(w io.Writer) *progress {
 }
 
 // start returns the function to call on progress.
-func (p *progress) start(total, known int) func(grader.Progress) {
-	p.total, p.known, p.last = total, known, time.Now()
+func (p *progress) start(total int) func(grader.Progress) {
+	p.total, p.last = total, time.Now()
 	return p.update
 }
 
@@ -50,10 +49,10 @@ func (p *progress) update(g grader.Progress) {
 }
 
 func (p *progress) show(g grader.Progress) {
-	line := fmt.Sprintf("%d of %d records", min(p.known+g.Rated, p.total), p.total)
+	line := fmt.Sprintf("%d of %d records", g.Done, p.total)
 	if s := g.Took.Seconds(); g.Rated > 0 && s > 0 {
 		rate := float64(g.Rated) / s
-		left := float64(max(0, p.total-p.known-g.Rated)) / rate
+		left := float64(max(0, p.total-g.Done)) / rate
 		line += fmt.Sprintf(", %.1f records/s, %.0f tokens/s, %s left", rate, float64(g.Tokens)/s, time.Duration(left*float64(time.Second)).Round(time.Second))
 	}
 	if p.terminal {

@@ -18,78 +18,85 @@ const cutMark = "\n[…]\n"
 // with fewer, what is rated is no longer the response.
 const minKept = 64
 
-// part is one encoded segment of a prompt.
+// part is one segment of a prompt: trusted text with its tokens, or a hole for a
+// text of the record.
 type part struct {
 	field  prompt.Field
 	tokens []int32
 }
 
 // Encode implements grader.Engine.
-func (e *Engine) Encode(rec *record.Record) (grader.Prompt, error) {
-	parts, cut, err := e.parts(rec)
-	if err != nil {
-		return grader.Prompt{}, err
-	}
-	var own []int32
-	for _, p := range parts {
-		own = append(own, p.tokens...)
-	}
-	size := len(own) + e.trie.InnerNodes()
-	return grader.Prompt{Tokens: own, Size: size, Total: len(e.prefix) + size, Cut: cut}, nil
+func (e *Engine) Encode(rec *record.Record, p *grader.Prompt) error {
+	return e.encode(rec, p, nil)
 }
 
-// parts encodes the record's own share of the prompt, cue included.
-func (e *Engine) parts(rec *record.Record) (parts []part, cut int, err error) {
-	room := e.o.Ctx - len(e.prefix) - e.trie.InnerNodes()
-	segments := e.frame.Fill(rec)
+// encode makes the prompt. ends, if not nil, gets the place in p.Tokens where each
+// part of the head ends.
+func (e *Engine) encode(rec *record.Record, p *grader.Prompt, ends []int) (err error) {
+	room := e.o.Ctx - len(e.prefix) - e.tail.size()
 	// A text of more bytes than the longest tokens of a whole context need not be
 	// encoded to know that it is too long.
 	limit := (room + 1) * e.tok.maxPiece
-	for i, s := range segments {
-		if s.Field == prompt.None || len(s.Text) <= limit {
-			continue
-		}
-		if s.Field != prompt.Response || e.o.TooLong != Truncate {
-			return nil, 0, e.tooLong(fmt.Sprintf("its %s has %d bytes", s.Field, len(s.Text)))
-		}
-		segments[i].Text = cutMiddle(s.Text, 2*limit)
-	}
-	n, response := len(e.trie.Prefix), -1
-	for _, s := range segments {
-		p := part{field: s.Field}
-		if s.Field == prompt.None {
-			p.tokens, err = e.tok.next(nil, s.Text, true)
+	p.Tokens, p.Cut = p.Tokens[:0], 0
+	response, from, to := -1, 0, 0
+	for i, part := range e.head {
+		begin := len(p.Tokens)
+		if part.field == prompt.None {
+			p.Tokens = append(p.Tokens, part.tokens...)
 		} else {
-			p.tokens, err = e.tok.record(nil, s.Text)
+			text := prompt.Text(rec, part.field)
+			if len(text) > limit {
+				if part.field != prompt.Response || e.o.TooLong != Truncate {
+					return e.tooLong(fmt.Sprintf("its %s has %d bytes", part.field, len(text)))
+				}
+				text = cutMiddle(text, 2*limit)
+			}
+			if p.Tokens, err = e.tok.record(p.Tokens, text); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return nil, 0, err
+		if part.field == prompt.Response {
+			response, from, to = i, begin, len(p.Tokens)
 		}
-		if s.Field == prompt.Response {
-			response = len(parts)
+		if ends != nil {
+			ends[i] = len(p.Tokens)
 		}
-		n += len(p.tokens)
-		parts = append(parts, p)
 	}
-	parts = append(parts, part{tokens: e.trie.Prefix})
-	if n <= room {
-		return parts, 0, nil
+	p.Tokens = append(p.Tokens, e.tail.shared...)
+	if len(p.Tokens) == 0 {
+		return &record.Fault{Status: record.EmptyResponse, Reason: "its prompt has no tokens: its texts are empty and the rubric has no words between them"}
 	}
-	if e.o.TooLong != Truncate || response < 0 {
-		return nil, 0, e.tooLong(fmt.Sprintf("it has %d tokens", n+len(e.prefix)+e.trie.InnerNodes()))
+	if over := len(p.Tokens) - room; over > 0 {
+		if e.o.TooLong != Truncate || response < 0 {
+			return e.tooLong(fmt.Sprintf("it has %d tokens", len(p.Tokens)+len(e.prefix)+e.tail.size()))
+		}
+		if p.Cut, err = e.truncate(p, from, to, over); err != nil {
+			return err
+		}
+		for i := response; ends != nil && i < len(ends); i++ {
+			ends[i] -= over
+		}
 	}
+	p.Size = len(p.Tokens) + e.tail.size()
+	p.Total = len(e.prefix) + p.Size
+	return nil
+}
+
+// truncate replaces the middle of the response, which stands at from to to, so
+// that the prompt loses over tokens. It returns how many of the response's tokens
+// it cut.
+func (e *Engine) truncate(p *grader.Prompt, from, to, over int) (cut int, err error) {
 	mark, err := e.tok.next(nil, cutMark, false)
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
-	toks := parts[response].tokens
-	keep := len(toks) - (n - room) - len(mark)
+	keep := to - from - over - len(mark)
 	if keep < minKept {
-		return nil, 0, e.tooLong(fmt.Sprintf("it has %d tokens, and truncating would leave %d of its response", n+len(e.prefix)+e.trie.InnerNodes(), max(0, keep)))
+		return 0, e.tooLong(fmt.Sprintf("it has %d tokens, and truncating would leave %d of its response", len(p.Tokens)+len(e.prefix)+e.tail.size(), max(0, keep)))
 	}
 	head := (keep + 1) / 2
-	parts[response].tokens = slices.Concat(toks[:head], mark, toks[len(toks)-(keep-head):])
-	return parts, len(toks) - keep, nil
+	p.Tokens = slices.Replace(p.Tokens, from+head, to-(keep-head), mark...)
+	return to - from - keep, nil
 }
 
 func (e *Engine) tooLong(what string) *record.Fault {

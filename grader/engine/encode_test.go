@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"winnow/grader"
 	"winnow/grader/prompt"
 	"winnow/grader/record"
 	"winnow/internal/tinygguf"
@@ -33,14 +34,14 @@ func TestTruncate(t *testing.T) {
 		}
 		rec := record.Record{Instruction: "Count.", Response: numbered(400)}
 		p := encode(t, e, rec)[0]
-		if p.Total != 512 || p.Size != len(p.Tokens)+e.trie.InnerNodes() || p.Total != e.PrefixTokens()+p.Size {
+		if p.Total != 512 || p.Size != len(p.Tokens)+e.tail.size() || p.Total != e.PrefixTokens()+p.Size {
 			t.Errorf("%d tokens, %d of them its own, want the context of 512 filled", p.Total, p.Size)
 		}
 		whole, err := e.tok.record(nil, rec.Response)
 		if err != nil {
 			t.Fatal(err)
 		}
-		trace, err := e.Trace(&rec)
+		trace, err := e.Trace(&rec, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +71,7 @@ func TestTruncate(t *testing.T) {
 		// A response that must be cut to less than is worth rating.
 		rec.Instruction = strings.Repeat("Count to ten. ", 40)
 		var fault *record.Fault
-		if _, err := e.Encode(&rec); !errors.As(err, &fault) || fault.Status != record.TooLong || !strings.Contains(fault.Reason, "truncating would leave") || !strings.Contains(fault.Reason, "raise -c") {
+		if err := e.Encode(&rec, new(grader.Prompt)); !errors.As(err, &fault) || fault.Status != record.TooLong || !strings.Contains(fault.Reason, "truncating would leave") || !strings.Contains(fault.Reason, "raise -c") {
 			t.Errorf("a long instruction: %v, want the fault %s", err, record.TooLong)
 		}
 	})
@@ -85,7 +86,7 @@ func TestSkip(t *testing.T) {
 		t.Errorf("the longest record has %d tokens, %d cut, want 512 and none", p.Total, p.Cut)
 	}
 	var fault *record.Fault
-	_, err := e.Encode(&record.Record{Instruction: "Count.", Response: "1" + strings.Repeat("2", room+1)})
+	err := e.Encode(&record.Record{Instruction: "Count.", Response: "1" + strings.Repeat("2", room+1)}, new(grader.Prompt))
 	if !errors.As(err, &fault) || fault.Status != record.TooLong {
 		t.Fatalf("one token more: %v, want the fault %s", err, record.TooLong)
 	}
@@ -107,7 +108,8 @@ func TestHuge(t *testing.T) {
 			prompt.Response:    {Instruction: "Describe it.", Response: huge},
 		} {
 			start := time.Now()
-			p, err := e.Encode(&rec)
+			var p grader.Prompt
+			err := e.Encode(&rec, &p)
 			if took := time.Since(start); took > time.Second {
 				t.Errorf("%s, long %s: %v, want less than a second", how, field, took)
 			}
@@ -168,11 +170,12 @@ func TestParallelEncode(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
+				var p grader.Prompt // reused
 				for i := range recs {
-					if p, err := e.Encode(&recs[i]); err != nil || !slices.Equal(p.Tokens, want[i].Tokens) {
+					if err := e.Encode(&recs[i], &p); err != nil || !slices.Equal(p.Tokens, want[i].Tokens) {
 						t.Errorf("record %d: other tokens than alone, %v", i, err)
 					}
-					if _, err := e.Trace(&recs[i]); err != nil {
+					if _, err := e.Trace(&recs[i], 0); err != nil {
 						t.Error(err)
 					}
 				}

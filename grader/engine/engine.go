@@ -9,10 +9,11 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -20,9 +21,7 @@ import (
 	"winnow/grader"
 	"winnow/grader/journal"
 	"winnow/grader/prompt"
-	"winnow/grader/rating"
 	"winnow/grader/rubric"
-	"winnow/internal/osthread"
 	"winnow/llama"
 )
 
@@ -42,36 +41,36 @@ const (
 	Truncate TooLong = "truncate" // the middle of its response is left out, and its entry says so
 )
 
-// Options says which model rates by which rubric, and how.
+// Options says which model rates by which rubrics, and how.
 type Options struct {
-	Model            string // path of a GGUF file
-	Rubric           rubric.Rubric
-	Ctx              int // tokens that one record's prompt may have; 0 for DefaultCtx or the model's training context if that is less
-	Batch            int // tokens of one batch; 0 for DefaultBatch
-	Threads          int // 0 for all cores that the process may use
-	GPULayers        int // layers on the GPU; negative for all
+	Model            string          // path of a GGUF file
+	Rubrics          []rubric.Rubric // the criteria; several must have the same scale and the same text before the record's end
+	Ctx              int             // tokens that one record's prompt may have; 0 for DefaultCtx or the model's training context if that is less
+	Batch            int             // tokens of one batch; 0 for DefaultBatch
+	Lanes            int             // contexts that rate side by side; 0 for 1
+	Threads          int             // of each context; 0 for all cores that the process may use, divided among the contexts
+	GPULayers        int             // layers on the GPU; negative for all
 	NoFlashAttention bool
+	Deterministic    bool    // ratings depend on nothing but the record; see Capacity
 	TooLong          TooLong // "" for Skip
 }
 
-// Engine is a model, a rubric and a context. Encode, Trace and Manifest may be
-// called concurrently, Rate and Close by one goroutine at a time.
+// Engine is a model, its criteria and one context or more. Its methods but Close
+// may be called concurrently; Rate waits for a free context.
 type Engine struct {
 	o        Options
 	info     llama.Info
 	model    *llama.Model
-	frame    *prompt.Frame
+	frames   []*prompt.Frame // one a criterion
 	tok      *tokenizer
-	trie     *rating.Trie
-	branches [][]int // trie nodes of each branch
 	prefix   []int32 // tokens before the first text of a record
+	head     []part  // from there to the record's last text; fields are holes
+	tail     *tail
 	manifest journal.Manifest
+	all      []llama.SeqID
 
-	thread *osthread.Thread // owns what follows
-	ctx    *llama.Context
-	batch  *llama.Batch
-	primed bool // the prefix is in the cache
-	all    []llama.SeqID
+	lanes []*lane
+	free  chan *lane
 }
 
 // Open loads the model and prepares it for the rubric.
@@ -79,14 +78,23 @@ func Open(o Options) (*Engine, error) {
 	if o.Batch == 0 {
 		o.Batch = DefaultBatch
 	}
+	if o.Lanes == 0 {
+		o.Lanes = 1
+	}
 	if o.Threads == 0 {
-		o.Threads = runtime.GOMAXPROCS(0) // knows of affinity and of a container's quota
+		o.Threads = max(1, runtime.GOMAXPROCS(0)/max(1, o.Lanes)) // it knows of affinity and of a container's quota
 	}
 	if o.TooLong == "" {
 		o.TooLong = Skip
 	}
-	if o.Ctx < 0 || o.Batch < MinBatch || o.Threads < 1 || o.TooLong != Skip && o.TooLong != Truncate {
-		return nil, fmt.Errorf("context of %d tokens, batches of %d, %d threads, %q: want a context of 0 or more, batches of %d or more, 1 thread or more, skip or truncate", o.Ctx, o.Batch, o.Threads, o.TooLong, MinBatch)
+	if o.Ctx < 0 || o.Batch < MinBatch || o.Threads < 1 || o.Lanes < 1 || o.TooLong != Skip && o.TooLong != Truncate {
+		return nil, fmt.Errorf("context of %d tokens, batches of %d, %d contexts of %d threads, %q: want a context of 0 or more, batches of %d or more, 1 context and thread or more, skip or truncate", o.Ctx, o.Batch, o.Lanes, o.Threads, o.TooLong, MinBatch)
+	}
+	if len(o.Rubrics) == 0 {
+		return nil, errors.New("no rubric to rate by")
+	}
+	if o.Deterministic && o.NoFlashAttention {
+		return nil, errors.New("deterministic ratings need flash attention: without it a rating depends on what shares its batch")
 	}
 	e := &Engine{o: o}
 	if err := e.open(); err != nil {
@@ -118,71 +126,36 @@ func (e *Engine) open() error {
 		return err
 	}
 	e.tok = newTokenizer(e.model.Vocab())
-	e.frame, err = prompt.NewFrame(e.o.Rubric, prompt.Model{
-		Template: template,
-		BOS:      e.tok.special(e.model.Vocab().BOS()),
-		EOS:      e.tok.special(e.model.Vocab().EOS()),
-		Apply:    applyTemplate,
-	})
-	if err != nil {
-		return fmt.Errorf("model %s: %w", e.o.Model, err)
+	for _, r := range e.o.Rubrics {
+		frame, err := prompt.NewFrame(r, prompt.Model{
+			Template: template,
+			BOS:      e.tok.special(e.model.Vocab().BOS()),
+			EOS:      e.tok.special(e.model.Vocab().EOS()),
+			Apply:    applyTemplate,
+		})
+		if err != nil {
+			return fmt.Errorf("model %s: %w", e.o.Model, err)
+		}
+		e.frames = append(e.frames, frame)
 	}
-	if err := e.encodeFrame(); err != nil {
-		return fmt.Errorf("model %s, rubric %s: %w", e.o.Model, e.o.Rubric.Name, err)
+	if err := e.encodeFrames(); err != nil {
+		return fmt.Errorf("model %s: %w", e.o.Model, err)
 	}
 	if err := e.describe(); err != nil {
 		return err
 	}
-	e.thread = osthread.Start()
-	return e.thread.Do(context.Background(), func() error {
-		for s := range llama.MaxSeqs {
-			e.all = append(e.all, llama.SeqID(s))
-		}
-		cells := roundUp(max(e.o.Ctx, len(e.prefix)+e.o.Batch), 256)
-		e.ctx, err = llama.NewContext(e.model, llama.ContextOptions{
-			Ctx: cells, Batch: e.o.Batch, Threads: e.o.Threads, FlashAttention: !e.o.NoFlashAttention,
-		})
+	for s := range llama.MaxSeqs {
+		e.all = append(e.all, llama.SeqID(s))
+	}
+	cells := roundUp(max(e.o.Ctx, len(e.prefix)+e.o.Batch), 256)
+	e.free = make(chan *lane, e.o.Lanes)
+	for range e.o.Lanes {
+		l, err := newLane(e, cells)
 		if err != nil {
 			return err
 		}
-		e.batch, err = llama.NewBatch(e.o.Batch, llama.MaxSeqs)
-		return err
-	})
-}
-
-// encodeFrame tokenizes what all prompts share and builds the scale's trie.
-func (e *Engine) encodeFrame() error {
-	var err error
-	if e.prefix, err = e.tok.prefix(e.frame.Prefix()); err != nil {
-		return err
-	}
-	if len(e.prefix) == 0 {
-		return errors.New("the prompt begins with the record itself: put text before the first placeholder")
-	}
-	segments := e.frame.Segments()
-	if err := e.tok.protect(e.frame.Prefix(), segments); err != nil {
-		return err
-	}
-	before := ""
-	if len(segments) > 0 {
-		before = segments[len(segments)-1].Text
-	}
-	scale := e.o.Rubric.Scale
-	seqs := make([][]int32, len(scale.Strings))
-	for i, s := range scale.Strings {
-		if seqs[i], err = e.tok.answer(before, e.o.Rubric.Cue+s); err != nil {
-			return err
-		}
-	}
-	if e.trie, err = rating.NewTrie(scale, seqs); err != nil {
-		return err
-	}
-	e.branches = e.trie.Branches()
-	if room := e.o.Ctx - len(e.prefix) - len(e.trie.Prefix) - e.trie.InnerNodes(); room < 32 {
-		return fmt.Errorf("a context of %d tokens leaves %d for a record: the rubric takes the rest; raise -c", e.o.Ctx, room)
-	}
-	if n := len(e.branches); n > llama.MaxSeqs {
-		return fmt.Errorf("the scale needs %d sequences a record, llama.cpp has %d: use fewer ratings", n, llama.MaxSeqs)
+		e.lanes = append(e.lanes, l)
+		e.free <- l
 	}
 	return nil
 }
@@ -192,12 +165,11 @@ func (e *Engine) describe() error {
 	if err != nil {
 		return err
 	}
-	scale := e.o.Rubric.Scale
+	scale := e.o.Rubrics[0].Scale
 	e.manifest = journal.Manifest{
 		Model:    journal.Model{Name: filepath.Base(e.o.Model), SHA256: sum, Format: e.info.Format},
-		Rubrics:  []journal.Rubric{{Name: e.o.Rubric.Name, SHA256: e.o.Rubric.SHA256()}},
 		Scale:    journal.Scale{Strings: scale.Strings, Values: scale.Values},
-		Template: journal.Template{Source: e.frame.Source(), SHA256: e.frame.SHA256()},
+		Template: journal.Template{Source: e.frames[0].Source(), SHA256: e.templateSHA256()},
 		Runtime:  journal.Runtime{Engine: llama.Version(), Device: e.device()},
 		Settings: map[string]string{
 			"ctx_size":        strconv.Itoa(e.o.Ctx),
@@ -205,7 +177,22 @@ func (e *Engine) describe() error {
 			"flash_attention": strconv.FormatBool(!e.o.NoFlashAttention),
 		},
 	}
+	for _, r := range e.o.Rubrics {
+		e.manifest.Rubrics = append(e.manifest.Rubrics, journal.Rubric{Name: r.Name, SHA256: r.SHA256()})
+	}
 	return nil
+}
+
+// templateSHA256 is the hash of the frame, of several the hash of their hashes.
+func (e *Engine) templateSHA256() string {
+	if len(e.frames) == 1 {
+		return e.frames[0].SHA256()
+	}
+	h := sha256.New()
+	for _, f := range e.frames {
+		h.Write([]byte(f.SHA256()))
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // device names what computes, the CPU or the first GPU that takes layers.
@@ -233,40 +220,70 @@ func (e *Engine) Model() *llama.Model { return e.model }
 func (e *Engine) Options() Options { return e.o }
 
 // Note says how the chat template was applied.
-func (e *Engine) Note() string { return e.frame.Note() }
+func (e *Engine) Note() string { return e.frames[0].Note() }
 
 // PrefixTokens returns the number of tokens that all prompts share.
 func (e *Engine) PrefixTokens() int { return len(e.prefix) }
 
-// RatingTokens returns the number of tokens that a rating costs beside the
-// record's own.
-func (e *Engine) RatingTokens() int { return len(e.trie.Prefix) + e.trie.InnerNodes() }
+// RatingTokens returns the number of tokens that rating costs for each record
+// behind the record's last text: the words of each criterion and its scale.
+func (e *Engine) RatingTokens() int { return len(e.tail.shared) + e.tail.size() }
 
-// Capacity implements grader.Engine.
-func (e *Engine) Capacity() grader.Capacity {
-	return grader.Capacity{Tokens: e.o.Batch, Prompts: llama.MaxSeqs / e.width()}
+// RatingRows returns the number of rows of logits that a record's rating takes.
+func (e *Engine) RatingRows() int {
+	n := 0
+	for _, node := range e.tail.nodes {
+		if len(node.reads) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
-// width is the number of sequences that one prompt takes.
-func (e *Engine) width() int { return max(1, len(e.branches)) }
+// Capacity implements grader.Engine. On a CPU with flash attention every row is
+// computed by itself, so records may share a batch whatever is asked for; on a GPU
+// kernels are chosen by the batch's size, and a deterministic rating is one of a
+// record alone.
+func (e *Engine) Capacity() grader.Capacity {
+	c := grader.Capacity{Tokens: e.o.Batch, Prompts: llama.MaxSeqs / e.tail.branches, Lanes: e.o.Lanes}
+	if e.o.Deterministic && e.device() != "CPU" {
+		c.Prompts = 1
+	}
+	return c
+}
 
-// Close frees the model and everything made from it. It may be called twice.
+// Rate implements grader.Engine.
+func (e *Engine) Rate(ctx context.Context, batch []*grader.Prompt, out []grader.Outcome) (w grader.Work, err error) {
+	if room := e.Capacity().Prompts; len(batch) == 0 || len(batch) > room || len(out) != len(batch) {
+		return w, fmt.Errorf("%d prompts in a batch and %d outcomes, want 1 to %d and as many", len(batch), len(out), room)
+	}
+	l, err := e.take(ctx)
+	if err != nil {
+		return w, err
+	}
+	defer func() { e.free <- l }()
+	err = l.thread.Do(ctx, func() error {
+		w, err = l.rate(batch, out)
+		return err
+	})
+	return w, err
+}
+
+// take waits for a free lane.
+func (e *Engine) take(ctx context.Context) (*lane, error) {
+	select {
+	case l := <-e.free:
+		return l, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Close frees the contexts and the model. It may be called twice.
 func (e *Engine) Close() error {
 	var errs []error
-	if e.thread != nil {
-		err := e.thread.Do(context.Background(), func() error {
-			if e.batch != nil {
-				errs = append(errs, e.batch.Close())
-			}
-			if e.ctx != nil {
-				errs = append(errs, e.ctx.Close())
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, osthread.ErrStopped) {
-			errs = append(errs, err)
-		}
-		e.thread.Stop()
+	for _, l := range e.lanes {
+		errs = append(errs, l.close())
 	}
 	if e.model != nil {
 		errs = append(errs, e.model.Close())
@@ -283,22 +300,3 @@ func applyTemplate(template string, messages []prompt.Message) (string, error) {
 }
 
 func roundUp(n, step int) int { return (n + step - 1) / step * step }
-
-// logSumExp returns the logarithm of the sum of a row's exponentials.
-func logSumExp(row []float32) float64 {
-	top := float32(math.Inf(-1))
-	for _, x := range row {
-		if x > top {
-			top = x
-		}
-	}
-	sum := 0.0
-	for _, x := range row {
-		// Below e^-40 a term is less than the last bit of the sum. NaN is not
-		// below: it must reach the result.
-		if d := x - top; !(d < -40) {
-			sum += math.Exp(float64(d))
-		}
-	}
-	return float64(top) + math.Log(sum)
-}

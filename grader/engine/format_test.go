@@ -78,7 +78,7 @@ func TestOpenWarns(t *testing.T) {
 		}
 		var log bytes.Buffer
 		slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
-		e, err := Open(Options{Model: path, Rubric: load(t, ""), Threads: 1})
+		e, err := Open(Options{Model: path, Rubrics: only(load(t, "")), Threads: 1})
 		slog.SetDefault(before)
 		if err != nil {
 			t.Fatal(err)

@@ -76,8 +76,8 @@ func open(t testing.TB, kind tinygguf.Tokenizer, o Options) *Engine {
 	if o.Model == "" {
 		o.Model = writeTiny(t, tinygguf.Options{Tokenizer: kind})
 	}
-	if o.Rubric.Name == "" {
-		o.Rubric = load(t, "")
+	if len(o.Rubrics) == 0 {
+		o.Rubrics = only(load(t, ""))
 	}
 	o.Threads = max(1, o.Threads)
 	e, err := Open(o)
@@ -91,6 +91,8 @@ func open(t testing.TB, kind tinygguf.Tokenizer, o Options) *Engine {
 	})
 	return e
 }
+
+func only(r rubric.Rubric) []rubric.Rubric { return []rubric.Rubric{r} }
 
 func load(t testing.TB, name string) rubric.Rubric {
 	t.Helper()
@@ -139,34 +141,32 @@ func records(n int) []record.Record {
 	return list
 }
 
-func encode(t testing.TB, e *Engine, recs ...record.Record) []grader.Prompt {
+func encode(t testing.TB, e *Engine, recs ...record.Record) []*grader.Prompt {
 	t.Helper()
-	var list []grader.Prompt
+	var list []*grader.Prompt
 	for i := range recs {
-		p, err := e.Encode(&recs[i])
-		if err != nil {
+		var p grader.Prompt
+		if err := e.Encode(&recs[i], &p); err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, p)
+		list = append(list, &p)
 	}
 	return list
 }
 
-func rate(t testing.TB, e *Engine, prompts ...grader.Prompt) []rating.Rating {
+// rate returns the ratings by the first criterion.
+func rate(t testing.TB, e *Engine, prompts ...*grader.Prompt) []rating.Rating {
 	t.Helper()
-	outcomes, err := e.Rate(context.Background(), prompts)
-	if err != nil {
+	outcomes := make([]grader.Outcome, len(prompts))
+	if _, err := e.Rate(context.Background(), prompts, outcomes); err != nil {
 		t.Fatal(err)
-	}
-	if len(outcomes) != len(prompts) {
-		t.Fatalf("%d outcomes for %d prompts", len(outcomes), len(prompts))
 	}
 	list := make([]rating.Rating, len(outcomes))
 	for i, o := range outcomes {
 		if o.Fault != nil {
 			t.Fatal(o.Fault)
 		}
-		list[i] = o.Rating
+		list[i] = o.Ratings[0]
 	}
 	return list
 }
@@ -181,7 +181,7 @@ func diff(a, b rating.Rating) float64 {
 }
 
 // rateAll rates prompts in batches that fit the engine, in their order.
-func rateAll(t testing.TB, e *Engine, prompts ...grader.Prompt) []rating.Rating {
+func rateAll(t testing.TB, e *Engine, prompts ...*grader.Prompt) []rating.Rating {
 	t.Helper()
 	var list []rating.Rating
 	room := e.Capacity()

@@ -24,7 +24,7 @@ func defaultModel(t *testing.T) string {
 
 // TestDefaultModel repeats the tests that matter most on a real model.
 func TestDefaultModel(t *testing.T) {
-	e := open(t, tinygguf.BPE, Options{Model: defaultModel(t), Rubric: brief(t, "", "1", "1.5", "2", "10")})
+	e := open(t, tinygguf.BPE, Options{Model: defaultModel(t), Rubrics: only(brief(t, "", "1", "1.5", "2", "10"))})
 	v := e.Model().Vocab()
 
 	// Every special token of the vocabulary, and some torn and nested ones.
@@ -39,7 +39,7 @@ func TestDefaultModel(t *testing.T) {
 		{Instruction: "Add the numbers.", Input: "2 and 3", Response: "The sum of 2 and 3 is 6, because 2 × 3 = 6."},
 		{Instruction: "Greet me.", Response: hostile},
 	}
-	trace, err := e.Trace(&recs[2])
+	trace, err := e.Trace(&recs[2], 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,8 +69,8 @@ func TestDefaultModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := diff(packed[i], want); !(d <= 1e-4) {
-			t.Errorf("record %d: off by %g\n got %v\nwant %v", i, d, packed[i].Probs, want.Probs)
+		if d := diff(packed[i], want[0]); !(d <= 1e-4) {
+			t.Errorf("record %d: off by %g\n got %v\nwant %v", i, d, packed[i].Probs, want[0].Probs)
 		}
 	}
 }

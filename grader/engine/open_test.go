@@ -27,18 +27,18 @@ func TestOpenErrors(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{"missing model", Options{Model: filepath.Join(t.TempDir(), "none.gguf"), Rubric: rub}, "no such file"},
-		{"folder", Options{Model: t.TempDir(), Rubric: rub}, "is not a file"},
-		{"architecture", Options{Model: writeTiny(t, tinygguf.Options{Arch: "nosuch"}), Rubric: rub}, "unknown model architecture: 'nosuch'"},
-		{"small context", Options{Model: tiny, Rubric: rub, Ctx: 64}, "raise -c"},
-		{"long rubric", Options{Model: tiny, Rubric: long, Ctx: 512}, "raise -c"},
-		{"small training context", Options{Model: writeTiny(t, tinygguf.Options{Ctx: 64}), Rubric: rub}, "raise -c"},
-		{"scale", Options{Model: tiny, Rubric: same}, "twice"},
-		{"negative context", Options{Model: tiny, Rubric: rub, Ctx: -1}, "context of -1 tokens"},
-		{"small batch", Options{Model: tiny, Rubric: rub, Batch: MinBatch - 1}, "batches of 15"},
-		{"negative batch", Options{Model: tiny, Rubric: rub, Batch: -1}, "batches of -1"},
-		{"threads", Options{Model: tiny, Rubric: rub, Threads: -1}, "-1 threads"},
-		{"too long", Options{Model: tiny, Rubric: rub, TooLong: "drop"}, `"drop": want`},
+		{"missing model", Options{Model: filepath.Join(t.TempDir(), "none.gguf"), Rubrics: only(rub)}, "no such file"},
+		{"folder", Options{Model: t.TempDir(), Rubrics: only(rub)}, "is not a file"},
+		{"architecture", Options{Model: writeTiny(t, tinygguf.Options{Arch: "nosuch"}), Rubrics: only(rub)}, "unknown model architecture: 'nosuch'"},
+		{"small context", Options{Model: tiny, Rubrics: only(rub), Ctx: 64}, "raise -c"},
+		{"long rubric", Options{Model: tiny, Rubrics: only(long), Ctx: 512}, "raise -c"},
+		{"small training context", Options{Model: writeTiny(t, tinygguf.Options{Ctx: 64}), Rubrics: only(rub)}, "raise -c"},
+		{"scale", Options{Model: tiny, Rubrics: only(same)}, "twice"},
+		{"negative context", Options{Model: tiny, Rubrics: only(rub), Ctx: -1}, "context of -1 tokens"},
+		{"small batch", Options{Model: tiny, Rubrics: only(rub), Batch: MinBatch - 1}, "batches of 15"},
+		{"negative batch", Options{Model: tiny, Rubrics: only(rub), Batch: -1}, "batches of -1"},
+		{"threads", Options{Model: tiny, Rubrics: only(rub), Threads: -1}, "-1 threads"},
+		{"too long", Options{Model: tiny, Rubrics: only(rub), TooLong: "drop"}, `"drop": want`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e, err := Open(c.o)
@@ -54,7 +54,7 @@ func TestOpenErrors(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Open(Options{Model: "none.gguf", Rubric: rub}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Open(Options{Model: "none.gguf", Rubrics: only(rub)}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing model: %v, want %v", err, fs.ErrNotExist)
 	}
 }
@@ -101,7 +101,7 @@ func TestManifest(t *testing.T) {
 	if c := e.Capacity(); c.Tokens != DefaultBatch || c.Prompts != llama.MaxSeqs/5 {
 		t.Errorf("Capacity() = %+v, want %d tokens and one prompt for every 5 sequences", c, DefaultBatch)
 	}
-	if e.RatingTokens() != len(e.trie.Prefix)+e.trie.InnerNodes() {
+	if e.RatingTokens() != len(e.tail.shared)+10 { // 0 to 4, and a dot behind each
 		t.Errorf("RatingTokens() = %d", e.RatingTokens())
 	}
 }

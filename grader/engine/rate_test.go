@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"winnow/grader"
@@ -40,15 +41,15 @@ func TestTrie(t *testing.T) {
 	both(t, func(t *testing.T, kind tinygguf.Tokenizer) {
 		model := writeTiny(t, tinygguf.Options{Tokenizer: kind})
 		for name, r := range rubrics(t) {
-			e := open(t, kind, Options{Model: model, Rubric: r})
+			e := open(t, kind, Options{Model: model, Rubrics: only(r)})
 			prompts := encode(t, e, records(5)...)
 			for i, got := range rate(t, e, prompts...) {
 				want, err := e.rateTokenByToken(context.Background(), prompts[i])
 				if err != nil {
 					t.Fatal(err)
 				}
-				if d := diff(got, want); !(d <= 1e-4) {
-					t.Errorf("%s, record %d: off by %g\n got %v\nwant %v", name, i, d, got.Probs, want.Probs)
+				if d := diff(got, want[0]); !(d <= 1e-4) {
+					t.Errorf("%s, record %d: off by %g\n got %v\nwant %v", name, i, d, got.Probs, want[0].Probs)
 				}
 				sum := got.OffScale
 				for _, p := range got.Probs {
@@ -68,10 +69,10 @@ func TestTrie(t *testing.T) {
 func TestEnumeration(t *testing.T) {
 	both(t, func(t *testing.T, kind tinygguf.Tokenizer) {
 		r := brief(t, "Score: ", "1", "10", "100", "bad", "badly")
-		e := open(t, kind, Options{Rubric: r})
+		e := open(t, kind, Options{Rubrics: only(r)})
 		rec := record.Record{Instruction: "Name a colour.", Response: "Blue is the colour of the world."}
 		got := rate(t, e, encode(t, e, rec)...)[0]
-		trace, err := e.Trace(&rec)
+		trace, err := e.Trace(&rec, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +175,7 @@ func TestPacked(t *testing.T) {
 	both(t, func(t *testing.T, kind tinygguf.Tokenizer) {
 		model := writeTiny(t, tinygguf.Options{Tokenizer: kind})
 		for name, r := range map[string]rubric.Rubric{"default": load(t, ""), "digits": brief(t, "", "0", "1", "2")} {
-			e := open(t, kind, Options{Model: model, Rubric: r})
+			e := open(t, kind, Options{Model: model, Rubrics: only(r)})
 			prompts := encode(t, e, records(40)...)
 			var want []rating.Rating
 			for _, p := range prompts {
@@ -199,7 +200,7 @@ func TestPacked(t *testing.T) {
 			check("shuffled", got)
 
 			for _, batch := range []int{MinBatch, 64, 1024} {
-				other := open(t, kind, Options{Model: model, Rubric: r, Batch: batch})
+				other := open(t, kind, Options{Model: model, Rubrics: only(r), Batch: batch})
 				check("batches of another size", rateAll(t, other, prompts...))
 			}
 		}
@@ -244,7 +245,7 @@ func TestLongPrompt(t *testing.T) {
 }
 
 func TestRateErrors(t *testing.T) {
-	e, err := Open(Options{Model: writeTiny(t, tinygguf.Options{}), Rubric: load(t, ""), Ctx: 768, Threads: 1})
+	e, err := Open(Options{Model: writeTiny(t, tinygguf.Options{}), Rubrics: only(load(t, "")), Ctx: 768, Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,21 +253,28 @@ func TestRateErrors(t *testing.T) {
 	want := rate(t, e, p)
 
 	ctx := context.Background()
-	if _, err := e.Rate(ctx, nil); err == nil {
+	try := func(ctx context.Context, prompts ...*grader.Prompt) error {
+		_, err := e.Rate(ctx, prompts, make([]grader.Outcome, len(prompts)))
+		return err
+	}
+	if try(ctx) == nil {
 		t.Error("no prompts: no error")
 	}
+	if _, err := e.Rate(ctx, []*grader.Prompt{p}, nil); err == nil {
+		t.Error("no room for the outcome: no error")
+	}
 	room := e.Capacity()
-	if _, err := e.Rate(ctx, slices.Repeat(encode(t, e, records(1)...), room.Prompts+1)); err == nil {
+	if try(ctx, slices.Repeat([]*grader.Prompt{p}, room.Prompts+1)...) == nil {
 		t.Errorf("%d prompts of %d: no error", room.Prompts+1, room.Prompts)
 	}
 	done, cancel := context.WithCancel(ctx)
 	cancel()
-	if _, err := e.Rate(done, encode(t, e, records(1)...)); !errors.Is(err, context.Canceled) {
+	if err := try(done, p); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	// More tokens than Capacity allows overfill the cache.
 	many := slices.Repeat(encode(t, e, records(40)[39]), room.Prompts)
-	if _, err := e.Rate(ctx, many); !errors.Is(err, llama.ErrNoSlot) {
+	if err := try(ctx, many...); !errors.Is(err, llama.ErrNoSlot) {
 		t.Errorf("too many tokens: %v, want %v", err, llama.ErrNoSlot)
 	}
 	if got := rate(t, e, p); !reflect.DeepEqual(got, want) {
@@ -278,10 +286,10 @@ func TestRateErrors(t *testing.T) {
 			t.Errorf("Close: %v", err)
 		}
 	}
-	if _, err := e.Rate(ctx, []grader.Prompt{p}); !errors.Is(err, osthread.ErrStopped) {
+	if err := try(ctx, p); !errors.Is(err, osthread.ErrStopped) {
 		t.Errorf("Rate of a closed engine: %v, want %v", err, osthread.ErrStopped)
 	}
-	if _, err := e.Encode(&record.Record{Response: "x"}); err == nil {
+	if err := e.Encode(&record.Record{Response: "x"}, p); err == nil {
 		t.Error("Encode of a closed engine: no error")
 	}
 }
@@ -300,46 +308,22 @@ func TestBadLogits(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := open(t, tinygguf.BPE, Options{Model: path})
-	outcomes, err := e.Rate(context.Background(), encode(t, e, records(2)...))
-	if err != nil {
+	outcomes := make([]grader.Outcome, 2)
+	if _, err := e.Rate(context.Background(), encode(t, e, records(2)...), outcomes); err != nil {
 		t.Fatal(err)
 	}
 	for i, o := range outcomes {
-		if o.Fault == nil || o.Fault.Status != record.BadLogits || o.Rating.Mode != "" {
-			t.Errorf("record %d: %+v, want the fault %s and no rating", i, o, record.BadLogits)
-		}
-	}
-}
-
-func TestLogSumExp(t *testing.T) {
-	inf := float32(math.Inf(1))
-	for _, c := range []struct {
-		row  []float32
-		want float64
-	}{
-		{[]float32{0}, 0},
-		{[]float32{0, 0, 0, 0}, math.Log(4)},
-		{[]float32{1000, 1000}, 1000 + math.Log(2)},
-		{[]float32{-1000, -1001}, -1000 + math.Log1p(math.Exp(-1))},
-		{[]float32{5, -inf}, 5},
-		{[]float32{3, -90, -90}, 3},
-	} {
-		if got := logSumExp(c.row); !(math.Abs(got-c.want) <= 1e-12*max(1, math.Abs(c.want))) {
-			t.Errorf("logSumExp(%v) = %v, want %v", c.row, got, c.want)
-		}
-	}
-	for _, row := range [][]float32{{1, float32(math.NaN())}, {1, inf}, {-inf, -inf}} {
-		if got := logSumExp(row); !math.IsNaN(got) && !math.IsInf(got, 0) {
-			t.Errorf("logSumExp(%v) = %v, want it to show that a logit is not finite", row, got)
+		if o.Fault == nil || o.Fault.Status != record.BadLogits {
+			t.Errorf("record %d: %+v, want the fault %s", i, o, record.BadLogits)
 		}
 	}
 }
 
 func TestTrace(t *testing.T) {
 	both(t, func(t *testing.T, kind tinygguf.Tokenizer) {
-		e := open(t, kind, Options{Rubric: brief(t, "Score: ", "1", "2")})
+		e := open(t, kind, Options{Rubrics: only(brief(t, "Score: ", "1", "2"))})
 		rec := record.Record{Instruction: "Add 2 and 3.", Input: "Be brief.", Response: "It is 5."}
-		trace, err := e.Trace(&rec)
+		trace, err := e.Trace(&rec, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -357,11 +341,125 @@ func TestTrace(t *testing.T) {
 			}
 		}
 		p := encode(t, e, rec)[0]
-		if shared != e.PrefixTokens() || len(trace) != shared+len(p.Tokens) || p.Total != len(trace)+e.trie.InnerNodes() || p.Cut != 0 {
+		if shared != e.PrefixTokens() || len(trace) != shared+len(p.Tokens) || p.Total != len(trace)+e.tail.size() || p.Cut != 0 {
 			t.Errorf("%d tokens, %d of them shared, for a prompt of %d behind %d, in all %d", len(trace), shared, len(p.Tokens), e.PrefixTokens(), p.Total)
 		}
 		if want := "assistant\nScore:"; !strings.HasSuffix(strings.TrimSpace(texts[prompt.None]), want) {
 			t.Errorf("the prompt ends %q, want it to end %q", texts[prompt.None], want)
 		}
 	})
+}
+
+// TestCriteria rates by several criteria in one pass: each rating must be that of
+// its criterion alone, and both must agree with the plain computation.
+func TestCriteria(t *testing.T) {
+	both(t, func(t *testing.T, kind tinygguf.Tokenizer) {
+		model := writeTiny(t, tinygguf.Options{Tokenizer: kind})
+		for _, names := range [][]string{{"accuracy", "helpfulness"}, {"alpagasus-accuracy", "alpagasus-helpfulness"}} {
+			var rubrics []rubric.Rubric
+			var alone [][]rating.Rating
+			recs := records(30)
+			for _, name := range names {
+				r := load(t, name)
+				rubrics = append(rubrics, r)
+				e := open(t, kind, Options{Model: model, Rubrics: only(r)})
+				alone = append(alone, rateAll(t, e, encode(t, e, recs...)...))
+			}
+			e := open(t, kind, Options{Model: model, Rubrics: rubrics})
+			prompts := encode(t, e, recs...)
+			for i, p := range prompts {
+				out := make([]grader.Outcome, 1)
+				if _, err := e.Rate(context.Background(), prompts[i:i+1], out); err != nil {
+					t.Fatal(err)
+				}
+				for c, got := range out[0].Ratings {
+					if !reflect.DeepEqual(got, alone[c][i]) {
+						t.Errorf("%s, record %d: together and alone differ by %g", names[c], i, diff(got, alone[c][i]))
+					}
+				}
+				if i > 1 {
+					continue // the plain computation takes its time
+				}
+				plain, err := e.rateTokenByToken(context.Background(), p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for c, got := range out[0].Ratings {
+					if d := diff(got, plain[c]); !(d <= 1e-4) {
+						t.Errorf("%s, record %d: off by %g", names[c], i, d)
+					}
+				}
+			}
+			if first := only(rubrics[0]); e.RatingTokens() >= 2*open(t, kind, Options{Model: model, Rubrics: first}).RatingTokens() {
+				t.Errorf("%v: %d tokens behind each record, want less than twice those of one", names, e.RatingTokens())
+			}
+		}
+	})
+}
+
+func TestCriteriaErrors(t *testing.T) {
+	model := writeTiny(t, tinygguf.Options{})
+	accuracy := load(t, "accuracy")
+	scale := load(t, "helpfulness")
+	scale.Scale = rating.Scale{Strings: []string{"1", "2"}, Values: []float64{1, 2}}
+	for name, c := range map[string]struct {
+		rubrics []rubric.Rubric
+		want    string
+	}{
+		"none":   {nil, "no rubric"},
+		"twice":  {[]rubric.Rubric{accuracy, accuracy}, "twice"},
+		"scale":  {[]rubric.Rubric{accuracy, scale}, "different scales"},
+		"frame":  {[]rubric.Rubric{accuracy, load(t, "alpagasus-accuracy")}, "differ before the end of the record"},
+		"record": {[]rubric.Rubric{load(t, "alpagasus-accuracy-first"), load(t, "alpagasus-helpfulness-first")}, "differ before the end of the record"},
+	} {
+		e, err := Open(Options{Model: model, Rubrics: c.rubrics, Threads: 1})
+		if err == nil {
+			err = e.Close()
+			t.Errorf("%s: no error, %v", name, err)
+			continue
+		}
+		if !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want it to say %q", name, err, c.want)
+		}
+	}
+}
+
+// TestLanes rates on several contexts at once.
+func TestLanes(t *testing.T) {
+	e := open(t, tinygguf.BPE, Options{Lanes: 3, Batch: 256})
+	prompts := encode(t, e, records(24)...)
+	want := rateAll(t, e, prompts...)
+	var wg sync.WaitGroup
+	for k := range 6 {
+		wg.Go(func() {
+			for i := k; i < len(prompts); i += 6 {
+				out := make([]grader.Outcome, 1)
+				if _, err := e.Rate(context.Background(), prompts[i:i+1], out); err != nil || out[0].Fault != nil {
+					t.Errorf("record %d: %v, %v", i, err, out[0].Fault)
+				} else if !reflect.DeepEqual(out[0].Ratings[0], want[i]) {
+					t.Errorf("record %d differs by %g", i, diff(out[0].Ratings[0], want[i]))
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestRateAllocates shows that rating allocates nothing for each record.
+func TestRateAllocates(t *testing.T) {
+	// A frame so short that eight records go through one pass.
+	e := open(t, tinygguf.BPE, Options{Rubrics: only(brief(t, "", "1", "1.5", "2"))})
+	allocs := func(n int) float64 {
+		prompts := encode(t, e, slices.Repeat(records(1), n)...)
+		out := make([]grader.Outcome, n)
+		return testing.AllocsPerRun(5, func() {
+			if _, err := e.Rate(context.Background(), prompts, out); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	few, many := allocs(1), allocs(8)
+	if many > few {
+		t.Errorf("%v allocations for 8 records, %v for one", many, few)
+	}
 }

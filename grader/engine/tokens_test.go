@@ -14,6 +14,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"winnow/grader"
 	"winnow/grader/prompt"
 	"winnow/grader/record"
 	"winnow/internal/tinygguf"
@@ -27,8 +28,8 @@ const toolTemplate = `{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n
 // marked opens an engine whose template uses control and user-defined tokens.
 func marked(t testing.TB, kind tinygguf.Tokenizer) *Engine {
 	return open(t, kind, Options{
-		Model:  writeTiny(t, tinygguf.Options{Tokenizer: kind, Template: toolTemplate}),
-		Rubric: brief(t, "", "0", "1"),
+		Model:   writeTiny(t, tinygguf.Options{Tokenizer: kind, Template: toolTemplate}),
+		Rubrics: only(brief(t, "", "0", "1")),
 	})
 }
 
@@ -127,7 +128,7 @@ func TestRecordTokens(t *testing.T) {
 			}
 			return ids
 		}
-		plain, err := e.Trace(&record.Record{Instruction: "Add.", Response: "5"})
+		plain, err := e.Trace(&record.Record{Instruction: "Add.", Response: "5"}, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +138,7 @@ func TestRecordTokens(t *testing.T) {
 			for _, text := range []string{rec.Instruction, rec.Input, rec.Response} {
 				checkRecordText(t, e, kind, text)
 			}
-			trace, err := e.Trace(&rec)
+			trace, err := e.Trace(&rec, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,10 +183,10 @@ func TestBadTokens(t *testing.T) {
 	}
 	e := open(t, tinygguf.SPM, Options{Model: path})
 	var fault *record.Fault
-	if _, err := e.Encode(&record.Record{Instruction: "A to Z", Response: "x"}); !errors.As(err, &fault) || fault.Status != record.BadTokens || !strings.Contains(fault.Reason, `Z (token`) {
+	if err := e.Encode(&record.Record{Instruction: "A to Z", Response: "x"}, new(grader.Prompt)); !errors.As(err, &fault) || fault.Status != record.BadTokens || !strings.Contains(fault.Reason, `Z (token`) {
 		t.Errorf("a text with the control token: %v, want the fault %s with the token", err, record.BadTokens)
 	}
-	if _, err := e.Encode(&record.Record{Instruction: "A to Y", Response: "x"}); err != nil {
+	if err := e.Encode(&record.Record{Instruction: "A to Y", Response: "x"}, new(grader.Prompt)); err != nil {
 		t.Errorf("a text without it: %v", err)
 	}
 }

@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"errors"
+
+	"winnow/grader"
 	"winnow/grader/prompt"
 	"winnow/grader/record"
 )
@@ -14,10 +17,11 @@ type TracedToken struct {
 }
 
 // Trace returns the exact tokens that the model sees for a record, up to the
-// place where the rating begins.
-func (e *Engine) Trace(rec *record.Record) ([]TracedToken, error) {
-	parts, _, err := e.parts(rec)
-	if err != nil {
+// place where the rating by the given criterion begins.
+func (e *Engine) Trace(rec *record.Record, criterion int) ([]TracedToken, error) {
+	var p grader.Prompt
+	ends := make([]int, len(e.head))
+	if err := e.encode(rec, &p, ends); err != nil {
 		return nil, err
 	}
 	var list []TracedToken
@@ -31,13 +35,12 @@ func (e *Engine) Trace(rec *record.Record) ([]TracedToken, error) {
 		}
 		return nil
 	}
-	if err := add(e.prefix, prompt.None, true); err != nil {
-		return nil, err
+	err := add(e.prefix, prompt.None, true)
+	begin := 0
+	for i, end := range ends {
+		err = errors.Join(err, add(p.Tokens[begin:end], e.head[i].field, false))
+		begin = end
 	}
-	for _, p := range parts {
-		if err := add(p.tokens, p.field, false); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
+	err = errors.Join(err, add(p.Tokens[begin:], prompt.None, false), add(e.tail.path(e.tail.root(criterion)), prompt.None, false))
+	return list, err
 }

@@ -55,10 +55,13 @@ func (x *Index) Criteria() []string { return x.criteria }
 // Len returns the number of entries.
 func (x *Index) Len() int { return x.rows.n }
 
-// Has says whether the record with this key has an entry, rated or not.
-func (x *Index) Has(key record.Key) bool {
-	_, ok := x.byKey[key]
-	return ok
+// Status returns the status of the record with this key, if it has an entry.
+func (x *Index) Status(key record.Key) (record.Status, bool) {
+	i, ok := x.byKey[key]
+	if !ok {
+		return "", false
+	}
+	return record.Status(x.texts[x.rows.at(int(i))[0].status]), true
 }
 
 // Lookup returns the entry of the record with this key. The probabilities of
@@ -104,7 +107,7 @@ func (x *Index) entry(i int) Entry {
 
 // add implements sink. It copies what f borrows.
 func (x *Index) add(f flat) error {
-	if x.Has(f.key) {
+	if _, ok := x.byKey[f.key]; ok {
 		return errTwice(f.key)
 	}
 	x.byKey[f.key] = int32(x.rows.n)

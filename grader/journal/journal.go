@@ -152,14 +152,8 @@ func syncDir(path string) error {
 	return dir.Close()
 }
 
-// Has says whether the record with this key has an entry that is on disk, rated
-// or not.
-func (j *Journal) Has(key record.Key) bool {
-	_, ok := j.known.status(key)
-	return ok
-}
-
-// Status returns the status of the record with this key, if it has an entry.
+// Status returns the status of the record with this key, if it has an entry that
+// is on disk.
 func (j *Journal) Status(key record.Key) (record.Status, bool) { return j.known.status(key) }
 
 // Len returns the number of entries that are on disk.
@@ -214,7 +208,8 @@ func (j *Journal) encode(entries []Entry) error {
 }
 
 func (j *Journal) encodeOne(e *Entry) (code uint8, err error) {
-	if _, twice := j.keys[e.Key]; twice || j.Has(e.Key) {
+	_, twice := j.keys[e.Key]
+	if _, known := j.Status(e.Key); twice || known {
 		return 0, errors.New("its key is in the journal already")
 	}
 	start := len(j.buf)

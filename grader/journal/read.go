@@ -137,3 +137,26 @@ func (l *lineReader) next() ([]byte, error) {
 	}
 	return bytes.TrimSuffix(line, []byte("\n")), nil
 }
+
+// ReadManifest reads the first line of the journal at path and nothing else.
+func ReadManifest(path string) (Manifest, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("read journal: %w", err)
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	lines := lineReader{r: bufio.NewReader(f)}
+	line, err := lines.next()
+	if err != nil {
+		return Manifest{}, &DamageError{path, 1, "the file holds no complete manifest"}
+	}
+	body, err := unseal(line)
+	if err != nil {
+		return Manifest{}, &DamageError{path, 1, err.Error()}
+	}
+	m, err := parseManifest(body)
+	if err != nil {
+		return Manifest{}, &DamageError{path, 1, err.Error()}
+	}
+	return m, nil
+}

@@ -113,21 +113,17 @@ func (f *Frame) Prefix() string { return f.prefix }
 // template's generation prompt; the rubric's cue is not part of it.
 func (f *Frame) Segments() []Segment { return slices.Clone(f.segments) }
 
-// Fill returns the segments with the record's texts in their holes. The caller
-// may change them.
-func (f *Frame) Fill(rec *record.Record) []Segment {
-	segments := slices.Clone(f.segments)
-	for i := range segments {
-		switch s := &segments[i]; s.Field {
-		case Instruction:
-			s.Text = rec.Instruction
-		case Input:
-			s.Text = rec.Input
-		case Response:
-			s.Text = rec.Response
-		}
+// Text returns the text of a record that fills the hole of a field.
+func Text(rec *record.Record, f Field) string {
+	switch f {
+	case Instruction:
+		return rec.Instruction
+	case Input:
+		return rec.Input
+	case Response:
+		return rec.Response
 	}
-	return segments
+	return ""
 }
 
 // Source says which template was used: SourceGGUF, SourceLlama or SourcePlain.

@@ -39,7 +39,7 @@ func NewTrie(s Scale, tokens [][]int32) (*Trie, error) {
 		return nil, fmt.Errorf("%d token sequences for a scale of %d ratings", len(tokens), len(s.Strings))
 	}
 	t := &Trie{Nodes: []Node{{Parent: -1}}, scale: s, leaf: make([]int, len(tokens))}
-	t.Prefix = commonPrefix(tokens)
+	t.Prefix = CommonPrefix(tokens)
 	for i, seq := range tokens {
 		at := 0
 		for _, tok := range seq[len(t.Prefix):] {
@@ -58,7 +58,8 @@ func NewTrie(s Scale, tokens [][]int32) (*Trie, error) {
 	return t, nil
 }
 
-func commonPrefix(seqs [][]int32) []int32 {
+// CommonPrefix returns what all sequences, one or more, begin with.
+func CommonPrefix(seqs [][]int32) []int32 {
 	p := seqs[0]
 	for _, s := range seqs[1:] {
 		n := 0
@@ -82,56 +83,44 @@ func (t *Trie) child(at int, token int32) int {
 	return c
 }
 
-// Branches returns the paths from the root to each inner node that has no inner
-// child. Every branch is decoded as a sequence of its own; a node belongs to
-// all branches that pass it. A trie whose only inner node is the root has none.
-func (t *Trie) Branches() [][]int {
-	var list [][]int
-	for i, n := range t.Nodes {
-		if i == 0 || !n.Inner() || slices.ContainsFunc(n.Children, func(c int) bool { return t.Nodes[c].Inner() }) {
-			continue
-		}
-		var path []int
-		for at := i; at != 0; at = t.Nodes[at].Parent {
-			path = append(path, at)
-		}
-		slices.Reverse(path)
-		list = append(list, path)
-	}
-	return list
+// Rater computes ratings from a trie's probabilities. It keeps its memory and
+// belongs to one goroutine.
+type Rater struct {
+	trie    *Trie
+	ends    []bool // whether a string of the scale ends at the node
+	reach   []float64
+	claimed []float64 // probability that a string of the scale ends at the node or behind it
+	probs   []float64
 }
 
-// InnerNodes counts the inner nodes but the root: the tokens that rating one
-// record costs beside the record's own.
-func (t *Trie) InnerNodes() int {
-	n := 0
-	for _, node := range t.Nodes[1:] {
-		if node.Inner() {
-			n++
-		}
+// NewRater returns a Rater of the trie.
+func NewRater(t *Trie) *Rater {
+	r := &Rater{
+		trie:    t,
+		ends:    make([]bool, len(t.Nodes)),
+		reach:   make([]float64, len(t.Nodes)),
+		claimed: make([]float64, len(t.Nodes)),
+		probs:   make([]float64, len(t.leaf)),
 	}
-	return n
+	for _, n := range t.leaf {
+		r.ends[n] = true
+	}
+	return r
 }
 
-// Rate computes the rating. edge holds, for each node but the root, the
-// probability of its token given its parent; edge[0] is not read.
+// Rate sets out to the rating, reusing its memory. edge holds, for each node but
+// the root, the probability of its token given its parent; edge[0] is not read.
 //
 // P(string) is the probability of its path, less that of the longer strings of
 // the scale that continue it.
-func (t *Trie) Rate(edge []float64) (Rating, error) {
+func (r *Rater) Rate(edge []float64, out *Rating) error {
+	t, reach, claimed := r.trie, r.reach, r.claimed
 	if len(edge) != len(t.Nodes) {
-		return Rating{}, fmt.Errorf("%d probabilities for a trie of %d nodes", len(edge), len(t.Nodes))
+		return fmt.Errorf("%d probabilities for a trie of %d nodes", len(edge), len(t.Nodes))
 	}
-	reach := make([]float64, len(t.Nodes))
 	reach[0] = 1
 	for i := 1; i < len(t.Nodes); i++ {
 		reach[i] = reach[t.Nodes[i].Parent] * edge[i]
-	}
-	// claimed[n]: probability that a rating string ends at n or behind it.
-	claimed := make([]float64, len(t.Nodes))
-	ends := make([]bool, len(t.Nodes))
-	for _, n := range t.leaf {
-		ends[n] = true
 	}
 	for i := len(t.Nodes) - 1; i >= 0; i-- {
 		behind := 0.0
@@ -139,16 +128,13 @@ func (t *Trie) Rate(edge []float64) (Rating, error) {
 			behind += claimed[c]
 		}
 		claimed[i] = behind
-		if ends[i] {
+		if r.ends[i] {
 			claimed[i] = reach[i]
 			reach[i] = max(0, reach[i]-behind)
 		}
 	}
-	p := make([]float64, len(t.leaf))
 	for i, n := range t.leaf {
-		p[i] = reach[n]
+		r.probs[i] = reach[n]
 	}
-	var r Rating
-	err := r.Set(t.scale, p)
-	return r, err
+	return out.Set(t.scale, r.probs)
 }

@@ -30,11 +30,14 @@ func TestTrie_halvesCostTenTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := trie.InnerNodes(); got != 10 {
-		t.Errorf("InnerNodes = %d, want 10", got)
+	inner := 0
+	for _, n := range trie.Nodes[1:] {
+		if n.Inner() {
+			inner++
+		}
 	}
-	if got := len(trie.Branches()); got != 5 {
-		t.Errorf("Branches = %d, want 5: one for each digit that .5 may follow", got)
+	if inner != 10 { // a digit and its dot, five times
+		t.Errorf("%d inner nodes behind the root, want 10", inner)
 	}
 	if got := len(trie.Prefix); got != len("Score: ") {
 		t.Errorf("Prefix has %d tokens, want those of the cue", got)
@@ -102,8 +105,8 @@ func TestTrie_equalsEnumeration(t *testing.T) {
 			edge[i] = next(seed, text[at.Parent])[byte(at.Token)]
 			text[i] = text[at.Parent] + string(rune(at.Token))
 		}
-		got, err := trie.Rate(edge)
-		if err != nil {
+		var got Rating
+		if err := NewRater(trie).Rate(edge, &got); err != nil {
 			t.Fatal(err)
 		}
 		want := make([]float64, n)
