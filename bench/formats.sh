@@ -18,6 +18,6 @@ formats=$(bin/winnow models quantize --help | sed -n 's/.*FORMAT: fastest, //p' 
 : >"$results"
 for format in $formats; do
     bin/winnow models quantize "$model" --to "$format" -o "$tmp/$format.gguf"
-    bin/winnow bench -m "$tmp/$format.gguf" --data "$data" --records "$records" --repeats 3 --json | tee -a "$results"
+    bin/winnow bench --no-profile -m "$tmp/$format.gguf" --data "$data" --records "$records" --repeats 3 --json | tee -a "$results"
     rm "$tmp/$format.gguf"
 done

@@ -21,7 +21,7 @@ for format in F16 Q8_0 Q4_K_M; do
     rm -f "$tmp"/*.jsonl
     for ((i = 0; i < rounds; i++)); do
         for model in real synthetic; do
-            bin/winnow bench -m "$tmp/$model.gguf" --data "$data" --records "$records" --repeats 3 --json >>"$tmp/$model.jsonl"
+            bin/winnow bench --no-profile -m "$tmp/$model.gguf" --data "$data" --records "$records" --repeats 3 --json >>"$tmp/$model.jsonl"
         done
     done
     "${PYTHON:-python3}" - "$format" "$tmp/real.jsonl" "$tmp/synthetic.jsonl" <<'PY'

@@ -96,15 +96,18 @@ one() {
     fi
     mv "$tmp/$n.out" "$tmp/$n.line"
 }
-winnow() { one "$python" "$here/winnow_line.py" bin/winnow "$model" "$tmp" "$threads" "$repeats" RATINGS "$1"; }
+# winnow WAY NOTES FLAGS...: what RATINGS is compared with is the first one's.
+winnow() { one "$python" "$here/winnow_line.py" bin/winnow "$model" "$tmp" "$threads" "$repeats" RATINGS "$@"; }
 peer() { # N PROGRAM ARGS...: a peer on the first N records
     local count=$1
     shift
     one "$@" --job "$tmp/job.json" --model "$model" --threads "$threads" --records "$count" --ratings RATINGS
 }
 
-winnow 'expected rating of 0 to 5 by halves; first run'
+winnow exact 'expected rating of 0 to 5 by halves; default settings, first run'
 ((failed == 0)) || exit 1
+winnow tuned 'the same, batches of 220 tokens without flash attention' -ub 220 -fa off
+winnow first 'criterion first, batches of 220 tokens without flash attention' -ub 220 -fa off --rubric alpagasus-accuracy-first
 llama=("$python" "$here/llama-cpp-python/grade.py") node=(node "$peers/node/grade.mjs")
 for flash in on off; do
     peer "$records" "${llama[@]}" --way logits --flash "$flash" --repeats "$repeats"
@@ -118,6 +121,6 @@ peer "$records" "${node[@]}" --way decide --sequences 4 --repeats "$repeats"
 peer "$records" "$python" "$here/typed-gguf/grade.py" --way score --repeats "$repeats"
 peer "$generate" "${llama[@]}" --way generate
 peer "$generate" "${node[@]}" --way generate
-winnow 'expected rating of 0 to 5 by halves; last run'
+winnow exact 'expected rating of 0 to 5 by halves; default settings, last run'
 "$python" "$here/table.py" "$tmp" "$out"
 exit "$failed"

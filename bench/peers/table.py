@@ -54,7 +54,7 @@ def main():
         agreement(line, load(f"{folder}/{n}.json"), reference)
     with open(out, "a", encoding="utf-8") as f:
         f.writelines(json.dumps(line) + "\n" for line in lines)
-    own = [line["records_per_s"] for line in lines if line["peer"] == "winnow"]
+    own = [line["records_per_s"] for line in lines if (line["peer"], line["way"]) == ("winnow", "exact")]
     winnow = sum(own) / len(own)
     row = "{:<17} {:<9} {:<9} {:>9} {:>9} {:>8} {:>8} {:>6} {:>9} {:>6}  {}"
     print(row.format("peer", "version", "way", "records/s", "÷ winnow", "tok/rec", "rated", "mean", "Spearman", "|diff|", "notes"))
