@@ -26,6 +26,7 @@ type Profile struct {
 	Engine         string  `json:"engine"`
 	Model          string  `json:"model"` // name of the file that was measured
 	Batch          int     `json:"batch_tokens"`
+	Cells          int     `json:"cells,omitempty"` // filled by a batch and the measured rubric's prefix, where that makes whole steps
 	Contexts       int     `json:"contexts"`
 	Threads        int     `json:"threads"` // of each context
 	FlashAttention bool    `json:"flash_attention"`
@@ -33,9 +34,10 @@ type Profile struct {
 	DefaultRate    float64 `json:"default_records_per_s"` // with the settings that hold without a profile
 }
 
-// profilePath names the profile of a model on this machine. What decides is the
-// model's shape: models that differ in their weights alone run at one speed.
-func profilePath(model string) (string, error) {
+// profilePath names the profile of a model on this machine, with or without layers
+// on its GPUs. What decides is the model's shape: models that differ in their
+// weights alone run at one speed.
+func profilePath(model string, gpuLayers int) (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errNoCache, err)
@@ -48,7 +50,7 @@ func profilePath(model string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the shape of %s: %w: want a model in GGUF format", model, err)
 	}
-	sum := sha256.Sum256([]byte("profile 1\n" + machine() + "\n" + shape))
+	sum := sha256.Sum256(fmt.Appendf(nil, "profile 1\n%s\n%v\n%s", machine(), gpuLayers != 0, shape))
 	return filepath.Join(dir, "winnow", "profiles", hex.EncodeToString(sum[:16])+".json"), nil
 }
 
@@ -84,8 +86,8 @@ var errNoCache = errors.New("find the cache folder")
 
 // LoadProfile returns the profile of a model on this machine and its path, or
 // nil if there is none. Without a folder for caches there is none, and no path.
-func LoadProfile(model string) (*Profile, string, error) {
-	path, err := profilePath(model)
+func LoadProfile(model string, gpuLayers int) (*Profile, string, error) {
+	path, err := profilePath(model, gpuLayers)
 	if errors.Is(err, errNoCache) {
 		return nil, "", nil
 	}
@@ -103,15 +105,15 @@ func LoadProfile(model string) (*Profile, string, error) {
 	if err := json.Unmarshal(data, &p); err != nil {
 		return nil, path, fmt.Errorf("profile %s: %w: remove it, or run winnow bench --tune again", path, err)
 	}
-	if p.Batch < engine.MinBatch || p.Contexts < 1 || p.Threads < 1 {
+	if p.Batch < engine.MinBatch || p.Cells < 0 || p.Contexts < 1 || p.Threads < 1 {
 		return nil, path, fmt.Errorf("profile %s: batches of %d tokens, %d contexts, %d threads make no sense: remove it, or run winnow bench --tune again", path, p.Batch, p.Contexts, p.Threads)
 	}
 	return &p, path, nil
 }
 
 // Save writes the profile to where LoadProfile finds it and returns the path.
-func (p *Profile) Save(model string) (path string, err error) {
-	if path, err = profilePath(model); err != nil {
+func (p *Profile) Save(model string, gpuLayers int) (path string, err error) {
+	if path, err = profilePath(model, gpuLayers); err != nil {
 		return "", err
 	}
 	data, err := json.MarshalIndent(p, "", "  ")
@@ -130,7 +132,9 @@ func (p *Profile) Save(model string) (path string, err error) {
 
 // Apply puts the profile's settings into o where o leaves them open.
 func (p *Profile) Apply(o *engine.Options) {
-	if o.Batch == 0 {
+	if o.Batch == 0 && p.Cells > 0 {
+		o.Cells = p.Cells // another rubric's prefix leaves another batch
+	} else if o.Batch == 0 {
 		o.Batch = p.Batch
 	}
 	if o.Lanes == 0 && o.Threads == 0 {

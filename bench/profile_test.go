@@ -31,17 +31,17 @@ func someProfile() *Profile {
 func TestProfile(t *testing.T) {
 	dir := useCache(t)
 	model := writeTiny(t, tinygguf.Options{})
-	p, path, err := LoadProfile(model)
+	p, path, err := LoadProfile(model, 0)
 	if p != nil || err != nil || !strings.HasPrefix(path, dir) {
 		t.Errorf("without a profile: %+v, %q, %v; want none, and where it would be", p, path, err)
 	}
 	want := someProfile()
 	for range 2 { // the second is written over the first
-		saved, err := want.Save(model)
+		saved, err := want.Save(model, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, loaded, err := LoadProfile(model)
+		got, loaded, err := LoadProfile(model, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestProfile(t *testing.T) {
 
 func TestProfileShapes(t *testing.T) {
 	useCache(t)
-	if _, err := someProfile().Save(writeTiny(t, tinygguf.Options{})); err != nil {
+	if _, err := someProfile().Save(writeTiny(t, tinygguf.Options{}), 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -74,7 +74,7 @@ func TestProfileShapes(t *testing.T) {
 		{"another format", tinygguf.Options{F16: true}, false},
 		{"another vocabulary", tinygguf.Options{Tokenizer: tinygguf.SPM}, false},
 	} {
-		p, path, err := LoadProfile(writeTiny(t, c.o))
+		p, path, err := LoadProfile(writeTiny(t, c.o), 0)
 		if err != nil || (p != nil) != c.shared {
 			t.Errorf("%s: profile %+v in %s, %v; shared should be %v", c.name, p, path, err, c.shared)
 		}
@@ -84,7 +84,7 @@ func TestProfileShapes(t *testing.T) {
 func TestProfileDamaged(t *testing.T) {
 	useCache(t)
 	model := writeTiny(t, tinygguf.Options{})
-	path, err := someProfile().Save(model)
+	path, err := someProfile().Save(model, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestProfileDamaged(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		p, _, err := LoadProfile(model)
+		p, _, err := LoadProfile(model, 0)
 		if p != nil || err == nil {
 			t.Errorf("%s: %+v and no error", name, p)
 			continue
@@ -117,10 +117,10 @@ func TestProfileDamaged(t *testing.T) {
 			}
 		}
 	}
-	if _, err := someProfile().Save(model); err != nil {
+	if _, err := someProfile().Save(model, 0); err != nil {
 		t.Errorf("save over a damaged profile: %v", err)
 	}
-	if p, _, err := LoadProfile(model); p == nil || err != nil {
+	if p, _, err := LoadProfile(model, 0); p == nil || err != nil {
 		t.Errorf("saved again: %+v, %v", p, err)
 	}
 }
@@ -133,8 +133,8 @@ func TestProfileErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, model := range []string{absent, text, dir} {
-		_, _, loadErr := LoadProfile(model)
-		_, saveErr := someProfile().Save(model)
+		_, _, loadErr := LoadProfile(model, 0)
+		_, saveErr := someProfile().Save(model, 0)
 		for _, err := range []error{loadErr, saveErr} {
 			if err == nil || !strings.Contains(err.Error(), model) || errors.Is(err, fs.ErrNotExist) != (model == absent) {
 				t.Errorf("model %s: %v", model, err)
@@ -146,15 +146,15 @@ func TestProfileErrors(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "winnow"), nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := someProfile().Save(model); err == nil {
+	if _, err := someProfile().Save(model, 0); err == nil {
 		t.Error("a file stands where the folder should be: no error")
 	}
 	t.Setenv("XDG_CACHE_HOME", "")
 	t.Setenv("HOME", "")
-	if p, path, err := LoadProfile(model); p != nil || path != "" || err != nil {
+	if p, path, err := LoadProfile(model, 0); p != nil || path != "" || err != nil {
 		t.Errorf("no folder for caches: loaded %+v from %q, %v; want none", p, path, err)
 	}
-	if _, err := someProfile().Save(model); err == nil {
+	if _, err := someProfile().Save(model, 0); err == nil {
 		t.Error("no folder for caches: saved without an error")
 	}
 }
@@ -177,5 +177,37 @@ func TestProfileApply(t *testing.T) {
 		if o.Model != "m" || o.Ctx != 7 || o.GPULayers != -1 {
 			t.Errorf("%+v: Apply changed the rest: %+v", c.given, o)
 		}
+	}
+}
+
+// With whole steps of cells, the batch is left to the engine, which knows its
+// rubric's prefix.
+func TestProfileApplyCells(t *testing.T) {
+	p := someProfile()
+	p.Cells = 256
+	var o engine.Options
+	p.Apply(&o)
+	if o.Batch != 0 || o.Cells != 256 {
+		t.Errorf("batch %d, cells %d; want 0 and 256", o.Batch, o.Cells)
+	}
+	o = engine.Options{Batch: 64}
+	p.Apply(&o)
+	if o.Batch != 64 || o.Cells != 0 {
+		t.Errorf("batch %d, cells %d; want what was asked for", o.Batch, o.Cells)
+	}
+}
+
+// With and without a GPU a model has two profiles.
+func TestProfileOfCPU(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	model := writeTiny(t, tinygguf.Options{})
+	if _, err := someProfile().Save(model, -1); err != nil {
+		t.Fatal(err)
+	}
+	if p, _, err := LoadProfile(model, 0); p != nil || err != nil {
+		t.Errorf("the profile with layers on a GPU is used without: %+v, %v", p, err)
+	}
+	if p, _, err := LoadProfile(model, 20); p == nil || err != nil {
+		t.Errorf("%+v, %v; want the profile with layers on a GPU", p, err)
 	}
 }

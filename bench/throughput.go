@@ -242,12 +242,15 @@ func (t *Throughput) addFLOPs(o engine.Options, w work) error {
 // machine describes what computes in a few words.
 func machine() string {
 	s := "unknown processor"
+	gpus := ""
 	for _, d := range llama.Devices() {
 		if d.Name == "CPU" {
 			s = d.Description
+		} else if d.GPU {
+			gpus += d.Description + ", "
 		}
 	}
-	s += fmt.Sprintf(", %d cores", runtime.GOMAXPROCS(0))
+	s = gpus + s + fmt.Sprintf(", %d cores", runtime.GOMAXPROCS(0))
 	if f := engine.Features(); len(f) > 0 {
 		for _, x := range slices.Backward(f) {
 			if x.Build {

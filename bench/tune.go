@@ -14,6 +14,9 @@ import (
 	"winnow/llama"
 )
 
+// cellStep is what llama.cpp rounds the used cells of a cache up to.
+const cellStep = 256
+
 // trialTime is about how long one trial grades.
 const trialTime = 4 * time.Second
 
@@ -75,6 +78,9 @@ func (t *tuner) choose(cores int) (*Profile, error) {
 	}
 	p := t.profile
 	p.Batch, p.Contexts, p.Threads, p.FlashAttention = best.Batch, best.Contexts, best.Threads, best.FlashAttention
+	if n := best.Batch + t.prefix; !t.gpu && n%cellStep == 0 {
+		p.Cells = n
+	}
 	p.RecordRate, p.DefaultRate = best.RecordRate, standard.RecordRate
 	return &p, nil
 }
@@ -100,10 +106,9 @@ func (t *tuner) sizes() []int {
 	if t.gpu {
 		return []int{512, 1024, 2048, 4096}
 	}
-	const step = 256
 	var list []int
-	for _, cells := range []int{1, 2, 3, 4} {
-		list = append(list, cells*step-t.prefix%step)
+	for _, steps := range []int{1, 2, 3, 4} {
+		list = append(list, steps*cellStep-t.prefix%cellStep)
 	}
 	return list
 }

@@ -202,6 +202,9 @@ func tune(c *cli.Context, recs []*record.Record) error {
 	if err != nil {
 		return err
 	}
+	if err := checkCPU(); err != nil {
+		return err
+	}
 	p, err := bench.Tune(c.Context, o, recs, func(t bench.Trial) {
 		say(c.App.ErrWriter, "%-42s %8.2f records/s\n", t, t.RecordRate)
 	})
@@ -209,7 +212,7 @@ func tune(c *cli.Context, recs []*record.Record) error {
 		return modelError{err}
 	}
 	p.Version = version
-	path, err := p.Save(o.Model)
+	path, err := p.Save(o.Model, o.GPULayers)
 	if err != nil {
 		return fmt.Errorf("save the profile: %w", err)
 	}

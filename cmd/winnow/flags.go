@@ -145,7 +145,7 @@ func applyProfile(c *cli.Context, o *engine.Options) error {
 	if c.Bool("no-profile") || c.Bool("tune") {
 		return nil
 	}
-	p, path, err := bench.LoadProfile(o.Model)
+	p, path, err := bench.LoadProfile(o.Model, o.GPULayers)
 	if path == "" || err == nil && p == nil {
 		return nil // a model that cannot be read: opening it says so
 	}
@@ -196,13 +196,22 @@ func modelPath(c *cli.Context) (string, error) {
 	return "", modelError{fmt.Errorf("no model: give one with -m FILE, or run make model for the default one (looked for %s)", strings.Join(tried, " and "))}
 }
 
-func openEngine(o engine.Options) (*engine.Engine, error) {
+// checkCPU refuses a build that the processor cannot run, and warns of one that is
+// slower than it need be.
+func checkCPU() error {
 	warning, err := engine.CheckCPU()
 	if err != nil {
-		return nil, modelError{err}
+		return modelError{err}
 	}
 	if warning != "" {
 		slog.Warn(warning)
+	}
+	return nil
+}
+
+func openEngine(o engine.Options) (*engine.Engine, error) {
+	if err := checkCPU(); err != nil {
+		return nil, err
 	}
 	e, err := engine.Open(o)
 	if err != nil {

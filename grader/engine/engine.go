@@ -32,6 +32,9 @@ const (
 	MinBatch     = 16   // tokens; the least that Options takes
 )
 
+// cellStep is what llama.cpp rounds the used cells of a cache up to.
+const cellStep = 256
+
 // TooLong is what happens to a record that does not fit the context.
 type TooLong string
 
@@ -46,7 +49,8 @@ type Options struct {
 	Model            string          // path of a GGUF file
 	Rubrics          []rubric.Rubric // the criteria; several must have the same scale and the same text before the record's end
 	Ctx              int             // tokens that one record's prompt may have; 0 for DefaultCtx or the model's training context if that is less
-	Batch            int             // tokens of one batch; 0 for DefaultBatch
+	Batch            int             // tokens of one batch; 0 for what Cells leaves, or DefaultBatch
+	Cells            int             // cells of the cache that a batch and what all prompts share fill together; 0 if only Batch counts
 	Lanes            int             // contexts that rate side by side; 0 for 1
 	Threads          int             // of each context; 0 for all cores that the process may use, divided among the contexts
 	GPULayers        int             // layers on the GPU; negative for all
@@ -75,7 +79,7 @@ type Engine struct {
 
 // Open loads the model and prepares it for the rubric.
 func Open(o Options) (*Engine, error) {
-	if o.Batch == 0 {
+	if o.Batch == 0 && o.Cells == 0 {
 		o.Batch = DefaultBatch
 	}
 	if o.Lanes == 0 {
@@ -87,7 +91,7 @@ func Open(o Options) (*Engine, error) {
 	if o.TooLong == "" {
 		o.TooLong = Skip
 	}
-	if o.Ctx < 0 || o.Batch < MinBatch || o.Threads < 1 || o.Lanes < 1 || o.TooLong != Skip && o.TooLong != Truncate {
+	if o.Ctx < 0 || o.Batch < MinBatch && o.Cells == 0 || o.Cells < 0 || o.Threads < 1 || o.Lanes < 1 || o.TooLong != Skip && o.TooLong != Truncate {
 		return nil, fmt.Errorf("context of %d tokens, batches of %d, %d contexts of %d threads, %q: want a context of 0 or more, batches of %d or more, 1 context and thread or more, skip or truncate", o.Ctx, o.Batch, o.Lanes, o.Threads, o.TooLong, MinBatch)
 	}
 	if len(o.Rubrics) == 0 {
@@ -141,13 +145,16 @@ func (e *Engine) open() error {
 	if err := e.encodeFrames(); err != nil {
 		return fmt.Errorf("model %s: %w", e.o.Model, err)
 	}
+	if e.o.Batch == 0 {
+		e.o.Batch = batchWithin(e.o.Cells, len(e.prefix))
+	}
 	if err := e.describe(); err != nil {
 		return err
 	}
 	for s := range llama.MaxSeqs {
 		e.all = append(e.all, llama.SeqID(s))
 	}
-	cells := roundUp(max(e.o.Ctx, len(e.prefix)+e.o.Batch), 256)
+	cells := roundUp(max(e.o.Ctx, len(e.prefix)+e.o.Batch), cellStep)
 	e.free = make(chan *lane, e.o.Lanes)
 	for range e.o.Lanes {
 		l, err := newLane(e, cells)
@@ -297,6 +304,18 @@ func applyTemplate(template string, messages []prompt.Message) (string, error) {
 		list[i] = llama.Message(m)
 	}
 	return llama.ApplyChatTemplate(template, list)
+}
+
+// batchWithin returns the batch that fills so many cells together with the shared
+// prefix. Attention on a CPU goes through cells in steps of cellStep: a prefix that
+// leaves too little takes another step.
+func batchWithin(cells, prefix int) int {
+	const least = 128
+	n := cells - prefix
+	for n < least {
+		n += cellStep
+	}
+	return n
 }
 
 func roundUp(n, step int) int { return (n + step - 1) / step * step }

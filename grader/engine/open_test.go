@@ -177,3 +177,21 @@ func containsWord(text, word string) bool {
 	}
 	return false
 }
+
+// TestCells fills whole steps of cells with the prefix and a batch.
+func TestCells(t *testing.T) {
+	for _, c := range []struct{ cells, prefix, want int }{
+		{256, 36, 220}, {512, 36, 476}, {256, 128, 128}, {256, 129, 383}, {256, 300, 212},
+	} {
+		if got := batchWithin(c.cells, c.prefix); got != c.want {
+			t.Errorf("%d cells, %d of them the prefix: batches of %d, want %d", c.cells, c.prefix, got, c.want)
+		}
+	}
+	e := open(t, tinygguf.BPE, Options{Cells: 512})
+	if o := e.Options(); o.Batch != 512-e.PrefixTokens() || e.Capacity().Tokens != o.Batch {
+		t.Errorf("batches of %d behind %d tokens, want 512 cells full", o.Batch, e.PrefixTokens())
+	}
+	if o := open(t, tinygguf.BPE, Options{Cells: 512, Batch: 64}).Options(); o.Batch != 64 {
+		t.Errorf("batches of %d, want the 64 that were asked for", o.Batch)
+	}
+}
