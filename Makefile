@@ -20,8 +20,9 @@ CPU_ID     := $(shell $(CC) -march=$(MARCH) -Q --help=target 2>/dev/null | cksum
 # sources are there, the switch is not. AMX's sources are not, so the compiler must
 # not announce AMX.
 ENGINE_OPT := -DGGML_USE_OPENMP -fopenmp -DGGML_USE_CPU_REPACK
-ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
-ENGINE_OPT += -mno-amx-tile -mno-amx-int8 -mno-amx-bf16
+NO_AMX     := -mno-amx-tile -mno-amx-int8 -mno-amx-bf16
+ifeq ($(shell $(CC) $(NO_AMX) -E -x c /dev/null >/dev/null 2>&1 && echo known),known)
+ENGINE_OPT += $(NO_AMX)
 endif
 OPT        := -O3 -march=$(MARCH) -DWINNOW_CPU_ID=$(CPU_ID) $(ENGINE_OPT)
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
@@ -29,8 +30,10 @@ VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo u
 export CGO_ENABLED  := 1
 export CGO_CFLAGS   := $(OPT)
 export CGO_CXXFLAGS := $(OPT) -Wno-stringop-overflow
-export CGO_LDFLAGS  := -l:libgomp.a -ldl
-export CGO_CPPFLAGS := -I$(ENGINE_DIR)/llama/llama.cpp/include -I$(ENGINE_DIR)/ml/backend/ggml/ggml/include
+# OpenMP's library goes into the binary where the compiler brings it in that form.
+export CGO_LDFLAGS  := $(if $(filter /%,$(shell $(CC) -print-file-name=libgomp.a)),-l:libgomp.a,-lgomp) -ldl
+GGML       := $(ENGINE_DIR)/ml/backend/ggml/ggml
+export CGO_CPPFLAGS := -I$(ENGINE_DIR)/llama/llama.cpp/include -I$(GGML)/include -I$(GGML)/src
 export GOFLAGS      := -trimpath -buildvcs=false
 
 MODEL := models/smollm2-135m-instruct.gguf

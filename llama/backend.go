@@ -8,7 +8,24 @@ import (
 	"sync"
 )
 
-var initOnce sync.Once
+var (
+	initOnce     sync.Once
+	ownAttention bool // set by Init
+)
+
+// OwnAttention says whether flash attention on the CPU is that of this package,
+// which is made for packed batches, and not ggml's.
+func OwnAttention() bool {
+	Init()
+	return ownAttention
+}
+
+// UseOwnAttention turns it off and on again, for every context: for comparing the
+// two. Without it in the build, it does nothing.
+func UseOwnAttention(on bool) {
+	Init()
+	C.shim_attention_use(C.bool(on))
+}
 
 // Init prepares the engine and routes its messages to slog. It may be called
 // any number of times; opening a model calls it.
@@ -16,6 +33,7 @@ func Init() {
 	initOnce.Do(func() {
 		C.shim_log_to_go()
 		C.llama_backend_init()
+		ownAttention = bool(C.shim_attention_install())
 	})
 }
 

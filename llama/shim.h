@@ -48,6 +48,11 @@ int32_t shim_quantize(const char * in, const char * out, const llama_model_quant
 // The logarithm of the sum of n exponentials: row.cpp.
 double shim_log_sum_exp(const float * row, size_t n);
 
+// Our attention for packed batches on a CPU: attention.cpp. Installing it returns
+// whether this build has it; it is then in use.
+bool shim_attention_install(void);
+void shim_attention_use(bool on);
+
 // Routes llama's and ggml's messages to goLog.
 void shim_log_to_go(void);
 

@@ -182,6 +182,7 @@ func (e *Engine) describe() error {
 			"ctx_size":        strconv.Itoa(e.o.Ctx),
 			"too_long":        string(e.o.TooLong),
 			"flash_attention": strconv.FormatBool(!e.o.NoFlashAttention),
+			"attention":       e.attention(),
 		},
 	}
 	for _, r := range e.o.Rubrics {
@@ -200,6 +201,14 @@ func (e *Engine) templateSHA256() string {
 		h.Write([]byte(f.SHA256()))
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// attention names whose attention computes: they round differently.
+func (e *Engine) attention() string {
+	if !e.o.NoFlashAttention && e.device() == "CPU" && llama.OwnAttention() {
+		return "winnow 1"
+	}
+	return "ggml"
 }
 
 // device names what computes, the CPU or the first GPU that takes layers.
