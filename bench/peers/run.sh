@@ -97,7 +97,7 @@ one() {
     mv "$tmp/$n.out" "$tmp/$n.line"
 }
 # winnow WAY NOTES FLAGS...: what RATINGS is compared with is the first one's.
-winnow() { one "$python" "$here/winnow_line.py" bin/winnow "$model" "$tmp" "$threads" "$repeats" RATINGS "$@"; }
+winnow() { one "$python" "$here/winnow_line.py" bin/winnow "$model" "$tmp" "$repeats" RATINGS "$@"; }
 peer() { # N PROGRAM ARGS...: a peer on the first N records
     local count=$1
     shift
@@ -106,8 +106,8 @@ peer() { # N PROGRAM ARGS...: a peer on the first N records
 
 winnow exact 'expected rating of 0 to 5 by halves; default settings, first run'
 ((failed == 0)) || exit 1
-winnow tuned 'the same, batches of 220 tokens without flash attention' -ub 220 -fa off
-winnow first 'criterion first, batches of 220 tokens without flash attention' -ub 220 -fa off --rubric alpagasus-accuracy-first
+winnow cores 'the same, a context for each core' --contexts "$threads" -t 1
+winnow first 'criterion first, a context for each core' --contexts "$threads" -t 1 --rubric alpagasus-accuracy-first
 llama=("$python" "$here/llama-cpp-python/grade.py") node=(node "$peers/node/grade.mjs")
 for flash in on off; do
     peer "$records" "${llama[@]}" --way logits --flash "$flash" --repeats "$repeats"
