@@ -117,7 +117,7 @@ func Measure(ctx context.Context, e *engine.Engine, recs []*record.Record, o Mea
 			continue
 		}
 		t.Tokens = done.Tokens
-		t.Fill = float64(done.Tokens) / float64((done.Batches+work.extra)*eo.Batch)
+		t.Fill = float64(done.Tokens) / float64(done.Passes*eo.Batch)
 		rawRates = append(rawRates, rate)
 		gradingRates = append(gradingRates, float64(done.Tokens)/done.Took.Seconds())
 		total = sum(total, done)
@@ -195,7 +195,6 @@ func (t *Throughput) addEnergy(used map[string]Energy, names []string) {
 // work is what records ask of the model.
 type work struct {
 	tokens, rows, cells float64 // cells: over all tokens, how many they attend to
-	extra               int     // passes beyond the first, of records larger than a batch
 }
 
 func workOf(e *engine.Engine, recs []*record.Record) (w work, err error) {
@@ -215,7 +214,6 @@ func workOf(e *engine.Engine, recs []*record.Record) (w work, err error) {
 		own, size, prefix := float64(len(p.Tokens)), float64(p.Size), float64(e.PrefixTokens())
 		w.tokens += size
 		w.rows += float64(e.RatingRows())
-		w.extra += (p.Size - 1) / e.Options().Batch
 		// What stands behind the record is short: its depth is left out.
 		w.cells += size*prefix + own*(own+1)/2 + (size-own)*(own+1)
 	}

@@ -142,15 +142,15 @@ func TestChoose(t *testing.T) {
 		trials int
 		want   Trial
 	}{
-		{"all alike", false, 2, 0, nil, 9, Trial{512, 1, 2, on, 100}},
-		{"nearly alike", false, 2, 0, map[Trial]float64{{512, 2, 1, on, 0}: 101.9, {768, 1, 2, on, 0}: 101.9}, 9, Trial{512, 1, 2, on, 100}},
-		{"2 % faster", false, 2, 0, map[Trial]float64{{512, 2, 1, on, 0}: 102}, 9, Trial{512, 2, 1, on, 102}},
-		{"sizes with the best contexts", false, 2, 0, map[Trial]float64{{512, 2, 1, on, 0}: 120, {768, 1, 2, on, 0}: 500, {768, 2, 1, off, 0}: 150}, 9, Trial{768, 2, 1, off, 150}},
-		{"half of the cores", false, 4, 0, map[Trial]float64{{512, 1, 2, on, 0}: 130}, 11, Trial{512, 1, 2, on, 130}},
+		{"all alike", false, 2, 0, nil, 9, Trial{engine.DefaultBatch, 1, 2, on, 100}},
+		{"nearly alike", false, 2, 0, map[Trial]float64{{engine.DefaultBatch, 2, 1, on, 0}: 101.9, {768, 1, 2, on, 0}: 101.9}, 9, Trial{engine.DefaultBatch, 1, 2, on, 100}},
+		{"2 % faster", false, 2, 0, map[Trial]float64{{engine.DefaultBatch, 2, 1, on, 0}: 102}, 9, Trial{engine.DefaultBatch, 2, 1, on, 102}},
+		{"sizes with the best contexts", false, 2, 0, map[Trial]float64{{engine.DefaultBatch, 2, 1, on, 0}: 120, {768, 1, 2, on, 0}: 500, {768, 2, 1, off, 0}: 150}, 9, Trial{768, 2, 1, off, 150}},
+		{"half of the cores", false, 4, 0, map[Trial]float64{{engine.DefaultBatch, 1, 2, on, 0}: 130}, 11, Trial{engine.DefaultBatch, 1, 2, on, 130}},
 		{"with a prefix", false, 1, 100, map[Trial]float64{{924, 1, 1, on, 0}: 105}, 9, Trial{924, 1, 1, on, 105}},
-		{"no room beside the prefix", false, 1, 250, nil, 7, Trial{512, 1, 1, on, 100}},
+		{"no room beside the prefix", false, 1, 250, nil, 7, Trial{engine.DefaultBatch, 1, 1, on, 100}},
 		{"a GPU", true, 1, 0, map[Trial]float64{{4096, 1, 1, on, 0}: 400}, 9, Trial{4096, 1, 1, on, 400}},
-		{"a small GPU", true, 1, 0, map[Trial]float64{{512, 2, 1, on, 0}: full, {2048, 1, 1, on, 0}: 300, {4096, 1, 1, on, 0}: full, {4096, 1, 1, off, 0}: full}, 6, Trial{2048, 1, 1, on, 300}},
+		{"a small GPU", true, 1, 0, map[Trial]float64{{engine.DefaultBatch, 2, 1, on, 0}: full, {2048, 1, 1, on, 0}: 300, {4096, 1, 1, on, 0}: full, {4096, 1, 1, off, 0}: full}, 6, Trial{2048, 1, 1, on, 300}},
 	} {
 		var told []Trial
 		tuner := paper(c.rates, &told)
@@ -184,7 +184,7 @@ func TestChooseErrors(t *testing.T) {
 	}{
 		{"the standard settings do not fit", map[Trial]float64{standard: -1}, llama.ErrNoMemory, standard.String()},
 		{"the standard settings fail", map[Trial]float64{standard: 0}, io.ErrUnexpectedEOF, standard.String()},
-		{"others fail", map[Trial]float64{{512, 2, 1, true, 0}: 0}, io.ErrUnexpectedEOF, "-ub 512 -fa on --contexts 2 -t 1"},
+		{"others fail", map[Trial]float64{{engine.DefaultBatch, 2, 1, true, 0}: 0}, io.ErrUnexpectedEOF, "-ub 1024 -fa on --contexts 2 -t 1"},
 		{"a size fails", map[Trial]float64{{256, 1, 2, false, 0}: 0}, io.ErrUnexpectedEOF, "-ub 256 -fa off --contexts 1 -t 2"},
 	} {
 		var told []Trial

@@ -38,7 +38,8 @@ type Prompt struct {
 
 // Capacity is what one batch may hold, and how many are rated side by side.
 type Capacity struct {
-	Tokens  int // sum of sizes; one prompt alone may be larger
+	Tokens  int // sum of sizes; with a prompt that is larger, whole multiples of it
+	Most    int // sum of sizes in any case, but for a prompt alone; 0 if Tokens is the bound
 	Prompts int
 	Lanes   int // batches that may be rated at a time; 0 means 1
 }

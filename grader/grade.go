@@ -20,12 +20,12 @@ type GradeOptions struct {
 
 // Progress tells how far a run is.
 type Progress struct {
-	Done    int           // records of the source that are settled, those included that were known before
-	Rated   int           // entries that this run added to the journal
-	Tokens  int           // tokens that this run decoded
-	Batches int           // batches that this run decoded
-	Took    time.Duration // since the run began
-	Stages  Stages
+	Done   int           // records of the source that are settled, those included that were known before
+	Rated  int           // entries that this run added to the journal
+	Tokens int           // tokens that this run decoded
+	Passes int           // through the model, of Capacity.Tokens at most, that this run needed
+	Took   time.Duration // since the run began
+	Stages Stages
 }
 
 // Stages is how long each stage of a run was busy. Stages work side by side, so

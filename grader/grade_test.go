@@ -48,14 +48,14 @@ func TestGrade(t *testing.T) {
 			t.Errorf("progress goes from %+v to %+v", before, p)
 		}
 	}
-	if done.Done != len(recs) || done.Rated != len(want) || done.Tokens != tokens || done.Batches != len(e.batches) {
-		t.Errorf("at the end %+v, want %d done, %d rated, %d tokens in %d batches", done, len(recs), len(want), tokens, len(e.batches))
+	if done.Done != len(recs) || done.Rated != len(want) || done.Tokens != tokens || done.Passes != len(e.batches) {
+		t.Errorf("at the end %+v, want %d done, %d rated, %d tokens in %d passes", done, len(recs), len(want), tokens, len(e.batches))
 	}
 	if last := steps[len(steps)-1]; last != done.Progress {
 		t.Errorf("the last progress is %+v, the result %+v", last, done)
 	}
-	if w := done.Stages.Work; w != (Work{time.Duration(done.Batches), time.Duration(2 * done.Batches), time.Duration(3 * done.Batches)}) {
-		t.Errorf("the engine was busy for %+v in %d batches", w, done.Batches)
+	if w := done.Stages.Work; w != (Work{time.Duration(done.Passes), time.Duration(2 * done.Passes), time.Duration(3 * done.Passes)}) {
+		t.Errorf("the engine was busy for %+v in %d batches", w, done.Passes)
 	}
 	counts := map[record.Status]int{}
 	for _, rec := range recs {

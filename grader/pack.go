@@ -18,8 +18,8 @@ type packer struct {
 
 // pack distributes prompts of the given sizes first-fit-decreasing: the largest
 // first, each into the first batch that has room. It returns indices into sizes.
-// Every index stands in exactly one batch; a batch exceeds capacity.Tokens only
-// when it holds a single prompt that does. Batches and what is in them are in the
+// Every index stands in exactly one batch. A prompt that exceeds capacity.Tokens goes
+// through several passes, and the last of them takes others with it. Batches and what is in them are in the
 // order of the input, so the result depends on nothing else. It takes O(n log n)
 // steps. The result is valid until the next call.
 func (p *packer) pack(sizes []int, capacity Capacity) [][]int {
@@ -40,6 +40,10 @@ func (p *packer) pack(sizes []int, capacity Capacity) [][]int {
 	for _, i := range p.order {
 		b := p.firstFit(min(sizes[i], capacity.Tokens), leaves)
 		room := p.room[leaves+b] - sizes[i]
+		if room < 0 {
+			passes := (sizes[i] + capacity.Tokens - 1) / capacity.Tokens
+			room = min(passes*capacity.Tokens, capacity.Most) - sizes[i]
+		}
 		if p.count[b]++; p.count[b] == capacity.Prompts || room < 0 {
 			room = -1 // not even a prompt of no tokens fits
 		}

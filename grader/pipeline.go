@@ -296,7 +296,7 @@ func (p *pipeline) settleBatch(b *batch) error {
 		return errors.Join(p.flush(), b.err)
 	}
 	p.done.Tokens += b.tokens
-	p.done.Batches++
+	p.done.Passes += max(1, (b.tokens+p.capacity.Tokens-1)/p.capacity.Tokens)
 	p.done.Stages.Layout += b.work.Layout
 	p.done.Stages.Decode += b.work.Decode
 	p.done.Stages.Rows += b.work.Rows

@@ -137,7 +137,7 @@ func grade(dir string, n int) (r run, err error) {
 	s := done.Stages
 	return run{
 		Records: n, Bytes: info.Size(), Seconds: took, RecordRate: float64(n) / took,
-		Fill: float64(done.Tokens) / float64(done.Batches*e.Capacity().Tokens),
+		Fill: float64(done.Tokens) / float64(done.Passes*e.Capacity().Tokens),
 		Busy: map[string]float64{
 			"read": s.Read.Seconds(), "encode": s.Encode.Seconds(), "pack": s.Pack.Seconds(), "write": s.Write.Seconds(),
 		},

@@ -28,7 +28,7 @@ import (
 // Defaults of Options.
 const (
 	DefaultCtx   = 4096 // tokens
-	DefaultBatch = 512  // tokens; more makes attention slower on a CPU
+	DefaultBatch = 1024 // tokens; with fewer, batches are less full
 	MinBatch     = 16   // tokens; the least that Options takes
 )
 
@@ -70,6 +70,7 @@ type Engine struct {
 	prefix   []int32 // tokens before the first text of a record
 	head     []part  // from there to the record's last text; fields are holes
 	tail     *tail
+	cells    int // of each context's cache
 	manifest journal.Manifest
 	all      []llama.SeqID
 
@@ -154,10 +155,10 @@ func (e *Engine) open() error {
 	for s := range llama.MaxSeqs {
 		e.all = append(e.all, llama.SeqID(s))
 	}
-	cells := roundUp(max(e.o.Ctx, len(e.prefix)+e.o.Batch), cellStep)
+	e.cells = roundUp(max(e.o.Ctx, len(e.prefix)+e.o.Batch), cellStep)
 	e.free = make(chan *lane, e.o.Lanes)
 	for range e.o.Lanes {
-		l, err := newLane(e, cells)
+		l, err := newLane(e)
 		if err != nil {
 			return err
 		}
@@ -261,7 +262,7 @@ func (e *Engine) RatingRows() int {
 // kernels are chosen by the batch's size, and a deterministic rating is one of a
 // record alone.
 func (e *Engine) Capacity() grader.Capacity {
-	c := grader.Capacity{Tokens: e.o.Batch, Prompts: llama.MaxSeqs / e.tail.branches, Lanes: e.o.Lanes}
+	c := grader.Capacity{Tokens: e.o.Batch, Most: e.cells - len(e.prefix), Prompts: llama.MaxSeqs / e.tail.branches, Lanes: e.o.Lanes}
 	if e.o.Deterministic && e.device() != "CPU" {
 		c.Prompts = 1
 	}

@@ -37,7 +37,7 @@ type step struct {
 	node   int
 }
 
-func newLane(e *Engine, all int) (*lane, error) {
+func newLane(e *Engine) (*lane, error) {
 	l := &lane{e: e, thread: osthread.Start()}
 	for _, t := range e.tail.tries {
 		l.raters = append(l.raters, rating.NewRater(t))
@@ -45,7 +45,7 @@ func newLane(e *Engine, all int) (*lane, error) {
 	err := l.thread.Do(context.Background(), func() error {
 		var err error
 		l.ctx, err = llama.NewContext(e.model, llama.ContextOptions{
-			Ctx: all, Batch: e.o.Batch, Threads: e.o.Threads, FlashAttention: !e.o.NoFlashAttention,
+			Ctx: e.cells, Batch: e.o.Batch, Threads: e.o.Threads, FlashAttention: !e.o.NoFlashAttention,
 		})
 		if err != nil {
 			return err
