@@ -42,10 +42,10 @@ type Throughput struct {
 	RawSpread     float64 `json:"raw_spread"`
 	GradingRate   float64 `json:"grading_tokens_per_s"` // of Tokens, from records to entries
 	GradingSpread float64 `json:"grading_spread"`
-	Efficiency    float64 `json:"efficiency"` // GradingRate ÷ RawRate
-	RecordRate    float64 `json:"records_per_s"`
-	Projected     float64 `json:"alpaca_52k_s"` // seconds that Alpaca's 52,002 records would take
-	Fill          float64 `json:"packing_fill"` // tokens ÷ what the passes through the model could have held
+	Efficiency    float64 `json:"efficiency"`    // GradingRate ÷ RawRate
+	RecordRate    float64 `json:"records_per_s"` // of those that can be rated, each once
+	Projected     float64 `json:"alpaca_52k_s"`  // seconds that Alpaca's 52,002 records would take
+	Fill          float64 `json:"packing_fill"`  // tokens ÷ what the passes through the model could have held
 
 	// Time that each stage was busy ÷ the time that grading took. Stages work side
 	// by side: the shares need not sum to 1.
@@ -62,13 +62,15 @@ type Throughput struct {
 
 	Energy          []Energy `json:"energy,omitempty"` // over all repeats of grading
 	NoEnergy        []string `json:"no_energy,omitempty"`
-	JoulesPerRecord float64  `json:"joules_per_record,omitempty"` // of all meters together
+	JoulesPerRecord float64  `json:"joules_per_record,omitempty"`               // of all meters together
+	CostPerMillion  float64  `json:"energy_cost_per_million_records,omitempty"` // in the currency of the stated price
 }
 
 // MeasureOptions says what Measure does beside measuring rates.
 type MeasureOptions struct {
 	Repeats      int
 	PeakFLOPRate float64 // what the hardware can do at best; 0 if nobody says
+	PricePerKWh  float64 // of electricity, in any currency; 0 if nobody says
 }
 
 // Measure grades recs and runs the raw rate, in turns, so that both meet the
@@ -128,13 +130,15 @@ func Measure(ctx context.Context, e *engine.Engine, recs []*record.Record, o Mea
 	t.RawRate, t.RawSpread = median(rawRates)
 	t.GradingRate, t.GradingSpread = median(gradingRates)
 	t.Efficiency = t.GradingRate / t.RawRate
-	t.RecordRate = t.GradingRate / float64(t.Tokens) * float64(len(recs))
+	t.RecordRate = t.GradingRate / float64(t.Tokens) * work.records
 	t.Projected = Projection(t.RecordRate, alpacaRecords).Seconds()
 	t.Stages = shares(total)
 	if t.PeakRSS, err = PeakRSS(); err != nil {
 		return nil, err
 	}
 	t.addEnergy(energy, meters.Names())
+	const joulesPerKWh = 3.6e6
+	t.CostPerMillion = t.JoulesPerRecord / joulesPerKWh * 1e6 * o.PricePerKWh
 	return t, t.addFLOPs(e.Options(), work)
 }
 
@@ -194,6 +198,7 @@ func (t *Throughput) addEnergy(used map[string]Energy, names []string) {
 
 // work is what records ask of the model.
 type work struct {
+	records             float64 // that can be rated, each once
 	tokens, rows, cells float64 // cells: over all tokens, how many they attend to
 }
 
@@ -212,6 +217,7 @@ func workOf(e *engine.Engine, recs []*record.Record) (w work, err error) {
 			return w, err
 		}
 		own, size, prefix := float64(len(p.Tokens)), float64(p.Size), float64(e.PrefixTokens())
+		w.records++
 		w.tokens += size
 		w.rows += float64(e.RatingRows())
 		// What stands behind the record is short: its depth is left out.

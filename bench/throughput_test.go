@@ -19,7 +19,7 @@ func TestWorkOf(t *testing.T) {
 	if err := e.Encode(rec, &p); err != nil {
 		t.Fatal(err)
 	}
-	want := work{rows: float64(e.RatingRows())}
+	want := work{records: 1, rows: float64(e.RatingRows())}
 	for i := range p.Size {
 		attended := e.PrefixTokens() + min(i, len(p.Tokens)) + 1 // own tokens before it, and itself
 		want.tokens++
@@ -44,7 +44,7 @@ func TestWorkOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (work{2 * got.tokens, 2 * got.rows, 2 * got.cells}); twice != want {
+	if want := (work{2, 2 * got.tokens, 2 * got.rows, 2 * got.cells}); twice != want {
 		t.Errorf("of five, two cannot be graded and one repeats another: %+v, want twice one, %+v", twice, want)
 	}
 

@@ -14,9 +14,6 @@ import (
 	"winnow/llama"
 )
 
-// cellStep is what llama.cpp rounds the used cells of a cache up to.
-const cellStep = 256
-
 // trialTime is about how long one trial grades.
 const trialTime = 4 * time.Second
 
@@ -78,7 +75,7 @@ func (t *tuner) choose(cores int) (*Profile, error) {
 	}
 	p := t.profile
 	p.Batch, p.Contexts, p.Threads, p.FlashAttention = best.Batch, best.Contexts, best.Threads, best.FlashAttention
-	if n := best.Batch + t.prefix; !t.gpu && n%cellStep == 0 {
+	if n := best.Batch + t.prefix; !t.gpu && n%engine.CellStep == 0 {
 		p.Cells = n
 	}
 	p.RecordRate, p.DefaultRate = best.RecordRate, standard.RecordRate
@@ -108,7 +105,7 @@ func (t *tuner) sizes() []int {
 	}
 	var list []int
 	for _, steps := range []int{1, 2, 3, 4} {
-		list = append(list, steps*cellStep-t.prefix%cellStep)
+		list = append(list, steps*engine.CellStep-t.prefix%engine.CellStep)
 	}
 	return list
 }

@@ -52,6 +52,16 @@ func runBench(c *cli.Context) (err error) {
 	if c.Args().Present() {
 		return usagef("bench takes no argument %q: give the records with --data", c.Args().First())
 	}
+	if c.IsSet("limit") {
+		return usagef("bench takes --records, not --limit")
+	}
+	if c.Bool("alone") {
+		for _, flag := range []string{"tune", "repeats", "peak-tflops", "price-kwh"} {
+			if c.IsSet(flag) {
+				return usagef("--%s is for benchmarks without --alone", flag)
+			}
+		}
+	}
 	if c.Int("records") < 1 || c.Int("repeats") < 1 {
 		return usagef("--records and --repeats must be 1 or more")
 	}
@@ -77,7 +87,7 @@ func runBench(c *cli.Context) (err error) {
 	if c.Bool("alone") {
 		return alone(c, e, recs)
 	}
-	t, err := bench.Measure(c.Context, e, recs, bench.MeasureOptions{Repeats: c.Int("repeats"), PeakFLOPRate: c.Float64("peak-tflops") * 1e12})
+	t, err := bench.Measure(c.Context, e, recs, bench.MeasureOptions{Repeats: c.Int("repeats"), PeakFLOPRate: c.Float64("peak-tflops") * 1e12, PricePerKWh: c.Float64("price-kwh")})
 	if err != nil {
 		return err
 	}
@@ -85,7 +95,7 @@ func runBench(c *cli.Context) (err error) {
 	if c.Bool("json") {
 		return printJSON(c.App.Writer, t)
 	}
-	return printThroughput(c.App.Writer, t, c.Float64("price-kwh"))
+	return printThroughput(c.App.Writer, t)
 }
 
 // benchRecords reads the records of --data, or makes some.
@@ -117,7 +127,7 @@ func benchRecords(c *cli.Context) ([]*record.Record, error) {
 	return recs, nil
 }
 
-func printThroughput(out io.Writer, t *bench.Throughput, pricePerKWh float64) error {
+func printThroughput(out io.Writer, t *bench.Throughput) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "machine\t%s\n", t.Machine)
 	fmt.Fprintf(w, "model\t%s (%s), %s\n", t.Model, t.Format, t.Device)
@@ -143,9 +153,8 @@ func printThroughput(out io.Writer, t *bench.Throughput, pricePerKWh float64) er
 			fmt.Fprintf(w, "energy\t%s %.2f J a record\n", e.Meter, e.Joules/float64(t.Records*t.Repeats))
 		}
 	}
-	if t.JoulesPerRecord > 0 && pricePerKWh > 0 {
-		const kWh = 3.6e6 // joules
-		fmt.Fprintf(w, "cost\t%.2f for a million records at %g a kWh\n", t.JoulesPerRecord/kWh*1e6*pricePerKWh, pricePerKWh)
+	if t.CostPerMillion > 0 {
+		fmt.Fprintf(w, "cost\t%.2f of energy for a million records\n", t.CostPerMillion)
 	}
 	if len(t.Energy) == 0 {
 		for _, why := range t.NoEnergy {

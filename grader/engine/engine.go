@@ -32,8 +32,8 @@ const (
 	MinBatch     = 16   // tokens; the least that Options takes
 )
 
-// cellStep is what llama.cpp rounds the used cells of a cache up to.
-const cellStep = 256
+// CellStep is what llama.cpp rounds the used cells of a cache up to.
+const CellStep = 256
 
 // TooLong is what happens to a record that does not fit the context.
 type TooLong string
@@ -155,7 +155,7 @@ func (e *Engine) open() error {
 	for s := range llama.MaxSeqs {
 		e.all = append(e.all, llama.SeqID(s))
 	}
-	e.cells = roundUp(max(e.o.Ctx, len(e.prefix)+e.o.Batch), cellStep)
+	e.cells = roundUp(max(e.o.Ctx, len(e.prefix)+e.o.Batch), CellStep)
 	e.free = make(chan *lane, e.o.Lanes)
 	for range e.o.Lanes {
 		l, err := newLane(e)
@@ -317,13 +317,13 @@ func applyTemplate(template string, messages []prompt.Message) (string, error) {
 }
 
 // batchWithin returns the batch that fills so many cells together with the shared
-// prefix. Attention on a CPU goes through cells in steps of cellStep: a prefix that
+// prefix. Attention on a CPU goes through cells in steps of CellStep: a prefix that
 // leaves too little takes another step.
 func batchWithin(cells, prefix int) int {
 	const least = 128
 	n := cells - prefix
 	for n < least {
-		n += cellStep
+		n += CellStep
 	}
 	return n
 }

@@ -463,3 +463,30 @@ func TestRateAllocates(t *testing.T) {
 		t.Errorf("%v allocations for 8 records, %v for one", many, few)
 	}
 }
+
+// TestSharedLastPass rates a prompt of several passes in one batch with others, up
+// to what Capacity allows: each rating must be that of its record alone.
+func TestSharedLastPass(t *testing.T) {
+	e := open(t, tinygguf.BPE, Options{Batch: 64, Ctx: 768, Rubrics: only(brief(t, "", "1", "1.5", "2"))})
+	room := e.Capacity()
+	if room.Most <= 2*room.Tokens {
+		t.Fatalf("%+v: want room for several passes", room)
+	}
+	long := record.Record{Instruction: "Write a poem.", Response: strings.Repeat("The world is a story. ", 20)}
+	prompts := encode(t, e, long)
+	size := prompts[0].Size
+	for _, p := range encode(t, e, records(30)...) {
+		if size+p.Size <= room.Most && len(prompts) < room.Prompts {
+			prompts = append(prompts, p)
+			size += p.Size
+		}
+	}
+	if prompts[0].Size <= room.Tokens || size < room.Most-64 || len(prompts) < 4 {
+		t.Fatalf("%d prompts of %d tokens, the first of %d: want a long one and the batch full (%+v)", len(prompts), size, prompts[0].Size, room)
+	}
+	for i, got := range rate(t, e, prompts...) {
+		if want := rate(t, e, prompts[i])[0]; !reflect.DeepEqual(got, want) {
+			t.Errorf("prompt %d differs by %g from what it is alone", i, diff(got, want))
+		}
+	}
+}
