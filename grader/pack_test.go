@@ -66,6 +66,8 @@ func TestPack(t *testing.T) {
 		"not over all passes": {[]int{3, 11, 3}, Capacity{Tokens: 10, Most: 16, Prompts: 4}, [][]int{{0, 1}, {2}}},
 		"prompts":             {[]int{1, 1, 1, 1, 1}, Capacity{Tokens: 10, Prompts: 2}, [][]int{{0, 1}, {2, 3}, {4}}},
 		"largest first":       {[]int{1, 9, 2, 8}, Capacity{Tokens: 10, Prompts: 4}, [][]int{{0, 1}, {2, 3}}},
+		"the best pair":       {[]int{5, 4, 3, 3, 2}, Capacity{Tokens: 10, Prompts: 4}, [][]int{{0, 2, 4}, {1, 3}}},
+		"no pair but places":  {[]int{5, 4, 3, 3, 2}, Capacity{Tokens: 10, Prompts: 2}, [][]int{{0, 1}, {2, 3}, {4}}},
 		"ties":                {[]int{6, 6, 4, 4}, Capacity{Tokens: 10, Prompts: 4}, [][]int{{0, 2}, {1, 3}}},
 	} {
 		if got := new(packer).pack(tc.sizes, tc.capacity); len(got)+len(tc.want) > 0 && !reflect.DeepEqual(got, tc.want) {
@@ -109,7 +111,7 @@ func TestPackFill(t *testing.T) {
 		worst = min(worst, float64(total)/float64(n*tokens))
 	}
 	t.Logf("the worst of 200 windows fills %.3f of its batches", worst)
-	if worst < 0.98 {
-		t.Errorf("the worst of 200 windows fills %.3f of its batches, want at least 0.98", worst)
+	if worst < 0.99 {
+		t.Errorf("the worst of 200 windows fills %.3f of its batches, want at least 0.99", worst)
 	}
 }

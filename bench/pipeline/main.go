@@ -5,11 +5,13 @@
 //
 //	go run ./bench/pipeline -records 1000000
 //
-// It prints one JSON object.
+// It prints one JSON object: of several repeats, the one whose growth of time is
+// the median.
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -29,11 +32,12 @@ import (
 
 // result is what is printed.
 type result struct {
-	Cores      int     `json:"cores"`
-	Tenth      run     `json:"tenth"`
-	Whole      run     `json:"whole"`
-	TimeGrowth float64 `json:"time_growth"`           // whole ÷ tenth
-	HeapGrowth float64 `json:"heap_bytes_per_record"` // for each record that whole has more than tenth
+	Cores      int       `json:"cores"`
+	Tenth      run       `json:"tenth"`
+	Whole      run       `json:"whole"`
+	TimeGrowth float64   `json:"time_growth"`           // whole ÷ tenth
+	Growths    []float64 `json:"time_growths"`          // of all repeats, in order of size
+	HeapGrowth float64   `json:"heap_bytes_per_record"` // for each record that whole has more than tenth
 }
 
 // run is one grading run.
@@ -50,17 +54,14 @@ type run struct {
 
 func main() {
 	records := flag.Int("records", 100_000, "grade `N` records")
+	repeats := flag.Int("repeats", 1, "measure `N` times")
 	flag.Parse()
-	if flag.NArg() > 0 || *records < 10 {
-		fmt.Fprintln(os.Stderr, "usage: pipeline [-records N], N at least 10")
+	if flag.NArg() > 0 || *records < 10 || *repeats < 1 {
+		fmt.Fprintln(os.Stderr, "usage: pipeline [-records N] [-repeats N], at least 10 records and 1 repeat")
 		os.Exit(2)
 	}
-	dir, err := os.MkdirTemp("", "winnow-pipeline-")
-	if err != nil {
-		fail(err)
-	}
-	r, err := measure(dir, *records)
-	if err = errors.Join(err, os.RemoveAll(dir)); err == nil {
+	r, err := median(*records, *repeats)
+	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(r)
 	}
 	if err != nil {
@@ -71,6 +72,28 @@ func main() {
 func fail(err error) {
 	fmt.Fprintln(os.Stderr, "pipeline:", err)
 	os.Exit(1)
+}
+
+// median measures several times and returns the result in the middle.
+func median(n, repeats int) (result, error) {
+	var all []result
+	for range repeats {
+		dir, err := os.MkdirTemp("", "winnow-pipeline-")
+		if err != nil {
+			return result{}, err
+		}
+		r, err := measure(dir, n)
+		if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
+			return result{}, err
+		}
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b result) int { return cmp.Compare(a.TimeGrowth, b.TimeGrowth) })
+	r := all[len(all)/2]
+	for _, one := range all {
+		r.Growths = append(r.Growths, one.TimeGrowth)
+	}
+	return r, nil
 }
 
 // measure grades n records, and before that a tenth of them. Its files are in dir.

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"winnow/grader/journal"
@@ -129,5 +130,15 @@ func TestMeasure(t *testing.T) {
 	}
 	if _, err := measure(filepath.Join(dir, "absent"), 10); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing folder: %v", err)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	r, err := median(100, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Growths) != 3 || !slices.IsSorted(r.Growths) || r.TimeGrowth != r.Growths[1] || r.Whole.Records != 100 {
+		t.Errorf("%+v, want the middle one of three", r)
 	}
 }
