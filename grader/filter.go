@@ -1,21 +1,16 @@
 package grader
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"unicode/utf8"
 
 	"winnow/grader/journal"
 	"winnow/grader/rating"
 	"winnow/grader/record"
 	"winnow/grader/verdict"
 )
-
-// VerdictMember is the member that is appended to each record of a dropped file.
-const VerdictMember = "winnow"
 
 // Ratings is what is known of records, by their content.
 type Ratings interface {
@@ -35,16 +30,16 @@ type FilterOptions struct {
 	Visit func(rec *record.Record, e journal.Entry, v verdict.Verdict)
 }
 
-// Filter decides on the records of a source and writes them in its own shape.
+// Filter decides on the records of a source and writes them in its own layout.
 // open opens the source. It is read twice: a rule may need all ratings before
-// it can decide on the first, and the shape of a file is known at its end.
-func Filter(open func() (*record.Reader, error), known Ratings, o FilterOptions) (*Report, error) {
+// it can decide on the first, and the layout of a file is known at its end.
+func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) (*Report, error) {
 	scale, criteria := known.Scale(), known.Criteria()
 	if err := o.Rule.Validate(scale); err != nil {
 		return nil, err
 	}
 	chosen := o.Rule.Select(scale, criteria)
-	shape, err := each(open, o.Limit, func(rec *record.Record) error {
+	layout, err := each(open, o.Limit, func(rec *record.Record) error {
 		chosen.Add(candidate(rec, lookup(known, rec)))
 		return nil
 	})
@@ -52,16 +47,21 @@ func Filter(open func() (*record.Reader, error), known Ratings, o FilterOptions)
 		return nil, err
 	}
 
-	kept := record.NewWriter(o.Kept, shape)
-	var dropped *record.Writer
+	kept, err := layout.NewWriter(o.Kept, false)
+	if err != nil {
+		return nil, fmt.Errorf("write kept records: %w", err)
+	}
+	var dropped record.Writer
 	if o.Dropped != nil {
-		dropped = record.NewWriter(o.Dropped, shape)
+		if dropped, err = layout.NewWriter(o.Dropped, true); err != nil {
+			return nil, fmt.Errorf("write dropped records: %w", err)
+		}
 	}
 	report := newReport(scale, criteria)
 	n := 0
 	_, err = each(open, o.Limit, func(rec *record.Record) error {
 		if n >= chosen.Len() || chosen.Key(n) != rec.Key {
-			return fmt.Errorf("record %d (line %d) changed while it was being filtered: run again when nothing writes to the file", rec.Index, rec.Line)
+			return fmt.Errorf("%s: record %d changed while it was being filtered: run again when nothing writes to the file", rec.Where(), rec.Index)
 		}
 		e := lookup(known, rec)
 		v := chosen.Verdict(n, candidate(rec, e))
@@ -72,15 +72,11 @@ func Filter(open func() (*record.Reader, error), known Ratings, o FilterOptions)
 		}
 		switch {
 		case v.Decision == verdict.Keep:
-			return kept.Write(rec.Raw)
+			return kept.Write(rec)
 		case dropped == nil:
 			return nil
 		}
-		raw, err := annotated(rec, e, v, criteria)
-		if err != nil {
-			return fmt.Errorf("record %d (line %d): %w", rec.Index, rec.Line, err)
-		}
-		return dropped.Write(raw)
+		return dropped.WriteNote(rec, newNote(e, v, criteria))
 	})
 	if err != nil {
 		return nil, err
@@ -103,11 +99,11 @@ func candidate(rec *record.Record, e journal.Entry) verdict.Candidate {
 	return verdict.Candidate{Key: rec.Key, Index: rec.Index, Status: e.Status, Reason: e.Reason, Ratings: e.Ratings}
 }
 
-// each visits the records of a source up to limit and returns its shape.
-func each(open func() (*record.Reader, error), limit int, visit func(*record.Record) error) (shape record.Shape, err error) {
+// each visits the records of a source up to limit and returns its layout.
+func each(open func() (record.Source, error), limit int, visit func(*record.Record) error) (_ record.Layout, err error) {
 	r, err := open()
 	if err != nil {
-		return shape, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	for n := 0; limit <= 0 || n < limit; n++ {
@@ -116,13 +112,13 @@ func each(open func() (*record.Reader, error), limit int, visit func(*record.Rec
 			break
 		}
 		if err != nil {
-			return shape, err
+			return nil, err
 		}
 		if err := visit(rec); err != nil {
-			return shape, err
+			return nil, err
 		}
 	}
-	return r.Shape(), nil
+	return r.Layout(), nil
 }
 
 // lookup returns what is known of a record. One that is not known has been
@@ -147,9 +143,7 @@ type note struct {
 	Ratings json.RawMessage  `json:"ratings,omitempty"` // each criterion's, if there are several
 }
 
-// annotated returns the record with its verdict as last member. A record that
-// is no object, and so has no members, is wrapped in one.
-func annotated(rec *record.Record, e journal.Entry, v verdict.Verdict, criteria []string) ([]byte, error) {
+func newNote(e journal.Entry, v verdict.Verdict, criteria []string) note {
 	n := note{Verdict: v.Decision, Reason: v.Reason, Status: e.Status}
 	if len(e.Ratings) > 0 {
 		x := json.Number(rating.AppendNumber(nil, e.Value()))
@@ -162,18 +156,5 @@ func annotated(rec *record.Record, e journal.Entry, v verdict.Verdict, criteria 
 		}
 		n.Ratings = journal.AppendObject(nil, criteria, values)
 	}
-	if raw, err := record.Annotate(rec.Raw, VerdictMember, n); err == nil {
-		return raw, nil
-	}
-	wrapped := struct {
-		Raw    string `json:"raw,omitempty"`
-		Base64 string `json:"raw_base64,omitempty"`
-		Note   note   `json:"winnow"`
-	}{Note: n}
-	if utf8.Valid(rec.Raw) {
-		wrapped.Raw = string(rec.Raw)
-	} else {
-		wrapped.Base64 = base64.StdEncoding.EncodeToString(rec.Raw)
-	}
-	return json.Marshal(wrapped)
+	return n
 }

@@ -24,8 +24,8 @@ import (
 func ptr[T any](x T) *T { return &x }
 
 // opener opens data as often as it is asked.
-func opener(data []byte) func() (*record.Reader, error) {
-	return func() (*record.Reader, error) { return reader(data), nil }
+func opener(data []byte) func() (record.Source, error) {
+	return func() (record.Source, error) { return reader(data), nil }
 }
 
 // array returns the records of data as a JSON array.
@@ -83,7 +83,7 @@ func original(t testing.TB, raw []byte) ([]byte, note) {
 		}
 		return b, *n.Note
 	}
-	at := bytes.LastIndex(raw, []byte(`"`+VerdictMember+`":`))
+	at := bytes.LastIndex(raw, []byte(`"`+record.NoteMember+`":`))
 	head := bytes.TrimRight(raw[:at], " \n\t")
 	return slices.Concat(bytes.TrimSuffix(head, []byte(",")), []byte("}")), *n.Note
 }
@@ -236,13 +236,13 @@ func TestFilterChangedSource(t *testing.T) {
 	}
 	first := line(1, 2, 3)
 	for name, tc := range map[string]struct{ second, want string }{
-		"other record": {line(1, 4, 3), "record 1 (line 2) changed while it was being filtered"},
-		"other order":  {line(1, 3, 2), "record 1 (line 2) changed while it was being filtered"},
-		"longer":       {line(1, 2, 3, 4), "record 3 (line 4) changed while it was being filtered"},
+		"other record": {line(1, 4, 3), "records.jsonl:2: record 1 changed while it was being filtered"},
+		"other order":  {line(1, 3, 2), "records.jsonl:2: record 1 changed while it was being filtered"},
+		"longer":       {line(1, 2, 3, 4), "records.jsonl:4: record 3 changed while it was being filtered"},
 		"shorter":      {line(1, 2), "the source had 3 records and now has 2"},
 	} {
 		passes := 0
-		_, err := Filter(func() (*record.Reader, error) {
+		_, err := Filter(func() (record.Source, error) {
 			if passes++; passes == 1 {
 				return reader([]byte(first)), nil
 			}
@@ -273,12 +273,12 @@ func TestFilterErrors(t *testing.T) {
 	kept, _, _, _ := filterAll(t, data, m, FilterOptions{Rule: keepAll})
 	_, dropped, _, _ := filterAll(t, data, m, FilterOptions{Rule: keepNone})
 	for name, tc := range map[string]struct {
-		open func() (*record.Reader, error)
+		open func() (record.Source, error)
 		o    FilterOptions
 		want string
 	}{
-		"rule":         {func() (*record.Reader, error) { panic("a rule that keeps nothing needs no source") }, FilterOptions{Rule: verdict.Rule{Min: ptr(9.0)}}, "the scale's highest is 5"},
-		"open":         {func() (*record.Reader, error) { return nil, gone }, FilterOptions{}, gone.Error()},
+		"rule":         {func() (record.Source, error) { panic("a rule that keeps nothing needs no source") }, FilterOptions{Rule: verdict.Rule{Min: ptr(9.0)}}, "the scale's highest is 5"},
+		"open":         {func() (record.Source, error) { return nil, gone }, FilterOptions{}, gone.Error()},
 		"damage":       {opener(append(corpus(20), "\x00\n"...)), FilterOptions{}, "records.jsonl:21: "},
 		"kept":         {good, FilterOptions{Rule: keepAll, Kept: &full{}}, errDisk.Error()},
 		"kept end":     {good, FilterOptions{Rule: keepAll, Kept: &full{len(kept) - 1}}, errDisk.Error()},

@@ -81,17 +81,21 @@ func sourceOf(c *cli.Context) (source, error) {
 	return s, nil
 }
 
-func (s source) open() (*record.Reader, error) { return record.Open(s.path, s.options) }
+func (s source) open() (record.Source, error) { return record.Open(s.path, s.options) }
 
 // scan goes through the file once, so that damage shows before a model is loaded.
-func (s source) scan() (record.Summary, error) {
-	sum, err := record.Scan(s.path, s.options, s.limit)
+func (s source) scan() (sum record.Summary, err error) {
+	r, err := s.open()
 	if err != nil {
+		return sum, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	if sum, err = record.Scan(r, s.limit); err != nil {
 		return sum, err
 	}
 	if f := sum.FirstFault; f != nil {
 		slog.Warn("some records cannot be read; the others are graded", "records", sum.Faulty,
-			"first", fmt.Sprintf("%s:%d", s.path, f.Line), "status", f.Fault.Status, "reason", f.Fault.Reason)
+			"first", f.Where(), "status", f.Fault.Status, "reason", f.Fault.Reason)
 	}
 	return sum, nil
 }

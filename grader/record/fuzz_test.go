@@ -82,9 +82,9 @@ func checkArray(t *testing.T, src []byte, recs []*Record, err error) {
 func checkCopy(t *testing.T, shape Shape, recs []*Record) {
 	t.Helper()
 	var out bytes.Buffer
-	w := NewWriter(&out, shape)
+	w := shape.newWriter(&out)
 	for _, rec := range recs {
-		if err := w.Write(rec.Raw); err != nil {
+		if err := w.write(rec.Raw); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,10 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// parse makes a Record of the bytes of one element or line. Whatever is wrong
-// with them ends in the record's Fault. It keeps raw.
-func parse(raw []byte, index, line int, f Fields) *Record {
-	rec := &Record{Index: index, Line: line, Raw: raw}
+// Parse makes records of the bytes of one JSON value: one record, or one for each
+// of the assistant's turns if it is a conversation. Whatever is wrong with them
+// ends in a record's Fault. It keeps raw.
+func Parse(raw []byte, index int, file string, line int, f Fields) []*Record {
+	return []*Record{parse(raw, index, file, line, f.orDefault())}
+}
+
+func parse(raw []byte, index int, file string, line int, f Fields) *Record {
+	rec := &Record{Index: index, File: file, Line: line, Raw: raw, Turns: 1}
 	var texts [3]text
 	names := [3]string{f.Instruction, f.Input, f.Response}
 	if err := checkObject(raw, func(m member) {
@@ -29,42 +34,85 @@ func parse(raw []byte, index, line int, f Fields) *Record {
 	if off := badUTF8(raw); off >= 0 {
 		return rec.unreadable(InvalidUTF8, "byte %d of the record is 0x%02x, which is not valid UTF-8; convert the file to UTF-8", off+1, raw[off])
 	}
-	var out [3]string
+	var out [3]Text
 	for i, t := range texts {
 		switch t.first {
-		case 0, 'n':
+		case 0:
+			continue
+		case 'n':
+			out[i].State = Null
 			continue
 		case '"':
 		default:
 			return rec.unreadable(WrongType, "%q is %s, want a string", names[i], kind(t.first))
 		}
-		var paired bool
-		if out[i], paired = unquote(raw[t.from:t.to], t.escaped); !paired {
+		value, paired := unquote(raw[t.from:t.to], t.escaped)
+		if !paired {
 			return rec.unreadable(InvalidUTF8, "%q has half of a surrogate pair among its \\u escapes, which is not a character", names[i])
 		}
+		out[i] = Text{value, Present}
 	}
-	rec.Instruction, rec.Input, rec.Response = out[0], out[1], out[2]
-	instruction, response := texts[0].first, texts[2].first
-	if instruction == '"' && response == '"' {
-		rec.Key = contentKey(out[0], out[1], out[2])
+	rec.fill(out, f, func() string { return keysFound(raw) })
+	return rec
+}
+
+// Text is one of a record's texts as its source has it.
+type Text struct {
+	Value string
+	State State
+}
+
+// State says whether a text is there at all.
+type State byte
+
+// The states of a Text.
+const (
+	Missing State = iota // its key or column is not there
+	Null                 // it has no value
+	Present
+)
+
+// New makes a record of texts that stand in no JSON: instruction, input, response.
+// What is wrong with them ends in its Fault. found says for a Fault which keys or
+// columns there are, beginning with a separator; it may be nil. New keeps raw.
+func New(raw []byte, index int, file string, line int, texts [3]Text, f Fields, found func() string) *Record {
+	rec := &Record{Index: index, File: file, Line: line, Raw: raw, Turns: 1}
+	f = f.orDefault()
+	for i, name := range [3]string{f.Instruction, f.Input, f.Response} {
+		if off := badUTF8([]byte(texts[i].Value)); off >= 0 {
+			return rec.unreadable(InvalidUTF8, "byte %d of %q is 0x%02x, which is not valid UTF-8; convert the file to UTF-8", off+1, name, texts[i].Value[off])
+		}
+	}
+	if found == nil {
+		found = func() string { return "" }
+	}
+	rec.fill(texts, f, found)
+	return rec
+}
+
+// fill gives the record its texts, its key, and a Fault if they cannot be rated.
+func (rec *Record) fill(texts [3]Text, f Fields, found func() string) {
+	rec.Instruction, rec.Input, rec.Response = texts[0].Value, texts[1].Value, texts[2].Value
+	instruction, response := texts[0].State, texts[2].State
+	if instruction == Present && response == Present {
+		rec.Key = contentKey(rec.Instruction, rec.Input, rec.Response)
 	} else {
-		rec.Key = rawKey(raw)
+		rec.Key = rawKey(rec.Raw)
 	}
 	switch {
-	case instruction == 0: // perhaps it has another name: an input alone must not hide that
-		rec.fault(NoInstruction, "the key %q is missing%s", f.Instruction, keysFound(raw))
-	case instruction == 'n':
+	case instruction == Missing: // perhaps it has another name: an input alone must not hide that
+		rec.fault(NoInstruction, "the key %q is missing%s", f.Instruction, found())
+	case instruction == Null:
 		rec.fault(NoInstruction, "%q is null, want a string", f.Instruction)
 	case blank(rec.Instruction) && blank(rec.Input):
-		rec.fault(NoInstruction, "neither %q nor %q has a text%s", f.Instruction, f.Input, keysFound(raw))
-	case response == 0:
-		rec.fault(NoResponse, "the key %q is missing%s", f.Response, keysFound(raw))
-	case response == 'n':
+		rec.fault(NoInstruction, "neither %q nor %q has a text%s", f.Instruction, f.Input, found())
+	case response == Missing:
+		rec.fault(NoResponse, "the key %q is missing%s", f.Response, found())
+	case response == Null:
 		rec.fault(NoResponse, "%q is null, want a string", f.Response)
 	case blank(rec.Response):
 		rec.fault(EmptyResponse, "%q is empty or only white space", f.Response)
 	}
-	return rec
 }
 
 // text is the place of one of a record's texts and the first byte of its

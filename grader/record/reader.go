@@ -57,7 +57,8 @@ type Reader struct {
 	gap     []byte // what was read since the last record
 	gapLost bool   // the gap is longer than maxGap
 	lex     splitter
-	err     error // of the last Next; sticky
+	turns   []*Record // of the last record, still to be returned
+	err     error     // of the last Next; sticky
 }
 
 // NewReader returns a Reader of r. The name stands in errors.
@@ -103,11 +104,14 @@ func (r *Reader) Close() error {
 // is filled in as it is read; after io.EOF the Shape is complete.
 func (r *Reader) Shape() Shape { return r.shape }
 
-// Next returns the next record, or io.EOF after the last one. A record that
-// cannot be rated has a Fault; it is not an error. Any other error is a
-// *SourceError, and every later call returns it again. The record is the
-// caller's to keep.
+// Layout implements Source: it is the Shape.
+func (r *Reader) Layout() Layout { return r.shape }
+
+// Next implements Source.
 func (r *Reader) Next() (*Record, error) {
+	if len(r.turns) > 0 {
+		return r.turn(), nil
+	}
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -117,11 +121,18 @@ func (r *Reader) Next() (*Record, error) {
 		return nil, err
 	}
 	raw := bytes.Clone(r.in.window()[:n])
-	rec := parse(raw, r.index, r.line, r.fields)
+	r.turns = Parse(raw, r.index, r.name, r.line, r.fields)
 	r.index++
 	r.line += bytes.Count(raw, []byte{'\n'})
 	r.in.skip(n)
-	return rec, nil
+	return r.turn(), nil
+}
+
+// turn takes the first of the records that are still to be returned.
+func (r *Reader) turn() *Record {
+	rec := r.turns[0]
+	r.turns = r.turns[1:]
+	return rec
 }
 
 // advance goes to the first byte of the next record and returns the record's

@@ -289,27 +289,44 @@ func TestScan(t *testing.T) {
 	if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Scan(path, Options{}, 0)
+	scan := func(limit int) (Summary, error) {
+		r, err := Open(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := Scan(r, limit)
+		return s, errors.Join(err, r.Close())
+	}
+	s, err := scan(0)
 	if err != nil || s.Records != 4 || s.Faulty != 2 || s.FirstFault == nil || s.FirstFault.Line != 2 || s.FirstFault.Fault.Status != WrongType {
 		t.Errorf("summary %+v, error %v", s, err)
 	}
-	if want := (Shape{Array: true, head: "[", sep: ",\n", tail: "\n]", whole: true}); s.Shape != want {
-		t.Errorf("shape %+v, want %+v", s.Shape, want)
+	if want := path + ":2"; s.FirstFault.Where() != want {
+		t.Errorf("the first fault is at %s, want %s", s.FirstFault.Where(), want)
 	}
-	if s, err := Scan(path, Options{}, 1); err != nil || s.Records != 1 || s.Faulty != 0 || !s.Shape.Array {
+	if s, err := scan(1); err != nil || s.Records != 1 || s.Faulty != 0 {
 		t.Errorf("with a limit: summary %+v, error %v", s, err)
 	}
 	if err := os.WriteFile(path, []byte(src[:len(src)-2]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err = Scan(path, Options{}, 0)
-	if _, ok := err.(*SourceError); !ok || s.Records != 4 || !strings.HasPrefix(err.Error(), path+":4: ") {
+	s, err = scan(0)
+	var damage *SourceError
+	if !errors.As(err, &damage) || s.Records != 4 || !strings.HasPrefix(err.Error(), path+":4: ") {
 		t.Errorf("cut: summary %+v, error %v", s, err)
 	}
-	if _, err := Scan(filepath.Join(dir, "none"), Options{}, 0); !errors.Is(err, os.ErrNotExist) {
+}
+
+func TestOpenFails(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Open(filepath.Join(dir, "none"), Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: error %v", err)
 	}
-	if _, err := Scan(dir, Options{}, 0); err == nil {
+	r, err := Open(dir, Options{})
+	if err == nil {
+		_, err = r.Next()
+	}
+	if err == nil {
 		t.Error("a folder was read")
 	}
 }

@@ -9,19 +9,29 @@ import (
 	"fmt"
 )
 
-// Record is one instruction-tuning example.
+// Record is one instruction-tuning example, or one of the assistant's turns of a
+// conversation. A conversation comes as one Record a turn, one after another, with
+// the same Index, Line and Raw.
 type Record struct {
 	Index int    // position in its source, from 0
-	Line  int    // line of its first byte in its source, from 1
-	Raw   []byte // its bytes as they stand in the source, without separators
+	File  string // name of its source
+	Line  int    // line of its first byte in its file, from 1; of a table without lines the row
+	Raw   []byte // its bytes as they stand in the source, without separators; where that is no text, its JSON
 	Key   Key
+
+	Turn, Turns int // which of the conversation's turns, from 0, and how many there are; 0 of 1 for others
 
 	Instruction string
 	Input       string // empty where the record has none
 	Response    string
 
 	Fault *Fault // why it cannot be rated; nil if it can be read
+
+	Row any // what the source's Layout writes, where that is not Raw
 }
+
+// Where returns the record's place for people, as file:line.
+func (r *Record) Where() string { return fmt.Sprintf("%s:%d", r.File, r.Line) }
 
 // Key identifies a record by what a grader sees of it: records with the same
 // instruction, input and response have the same key, wherever they stand.

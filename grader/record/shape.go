@@ -55,10 +55,9 @@ func (s Shape) frame() (head, sep, tail string) {
 	return head, sep, tail
 }
 
-// Writer writes records in the frame of a Shape. If the source's separators are
-// all alike, writing all of its records gives the source byte for byte. A
-// Writer is for one goroutine.
-type Writer struct {
+// shapeWriter writes records in the frame of a Shape. If the source's separators
+// are all alike, writing all of its records gives the source byte for byte.
+type shapeWriter struct {
 	w               *bufio.Writer
 	shape           Shape
 	head, sep, tail string
@@ -66,19 +65,33 @@ type Writer struct {
 	closed          bool
 }
 
-// NewWriter returns a Writer to w. The shape is complete, tail included, only
-// after the source has been read to its end.
-func NewWriter(w io.Writer, s Shape) *Writer {
+// NewWriter implements Layout. The shape is complete, tail included, only after
+// the source has been read to its end.
+func (s Shape) NewWriter(w io.Writer, _ bool) (Writer, error) { return s.newWriter(w), nil }
+
+func (s Shape) newWriter(w io.Writer) *shapeWriter {
 	head, sep, tail := s.frame()
-	return &Writer{w: bufio.NewWriterSize(w, 64<<10), shape: s, head: head, sep: sep, tail: tail}
+	return &shapeWriter{w: bufio.NewWriterSize(w, 64<<10), shape: s, head: head, sep: sep, tail: tail}
+}
+
+// Write implements Writer.
+func (w *shapeWriter) Write(rec *Record) error { return w.write(rec.Raw) }
+
+// WriteNote implements Writer.
+func (w *shapeWriter) WriteNote(rec *Record, note any) error {
+	raw, err := noted(rec.Raw, note)
+	if err != nil {
+		return fmt.Errorf("record %d (line %d): %w", rec.Index, rec.Line, err)
+	}
+	return w.write(raw)
 }
 
 var errWriterClosed = errors.New("the writer is closed")
 
-// Write writes one record as it is; it does not check that raw is JSON. It
+// write writes one record as it is; it does not check that raw is JSON. It
 // fails if raw cannot stand in the frame: if it is empty, or holds a line
 // break where each line is a record.
-func (w *Writer) Write(raw []byte) error {
+func (w *shapeWriter) write(raw []byte) error {
 	switch {
 	case w.closed:
 		return fmt.Errorf("writing record %d: %w", w.n+1, errWriterClosed)
@@ -104,7 +117,7 @@ func (w *Writer) Write(raw []byte) error {
 // Close writes the frame's end and flushes. It does not close the underlying
 // writer. Without records the file becomes an empty array, or, of lines, an
 // empty file.
-func (w *Writer) Close() error {
+func (w *shapeWriter) Close() error {
 	if w.closed {
 		return nil
 	}

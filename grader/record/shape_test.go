@@ -18,10 +18,10 @@ func copyOf(t rapid.TB, src string, keep func(i int) bool) string {
 		t.Fatalf("reading %.60q: %v", src, err)
 	}
 	var out bytes.Buffer
-	w := NewWriter(&out, shape)
+	w := shape.newWriter(&out)
 	for i, rec := range recs {
 		if keep(i) {
-			if err := w.Write(rec.Raw); err != nil {
+			if err := w.write(rec.Raw); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -102,9 +102,9 @@ func TestFrameOfFewRecords(t *testing.T) {
 	for _, shape := range shapes {
 		for n := range 4 {
 			var out bytes.Buffer
-			w := NewWriter(&out, shape)
+			w := shape.newWriter(&out)
 			for range n {
-				if err := w.Write([]byte(good)); err != nil {
+				if err := w.write([]byte(good)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -161,24 +161,24 @@ func TestCopyOfAny(t *testing.T) {
 
 func TestWriterFails(t *testing.T) {
 	var out bytes.Buffer
-	w := NewWriter(&out, Shape{})
-	if err := w.Write([]byte("{\n}")); err == nil {
+	w := Shape{}.newWriter(&out)
+	if err := w.write([]byte("{\n}")); err == nil {
 		t.Error("a record of two lines was written into a file of lines")
 	}
-	if err := w.Write(nil); err == nil {
+	if err := w.write(nil); err == nil {
 		t.Error("a record of no bytes was written")
 	}
-	if err := errors.Join(w.Write([]byte("{}")), w.Close(), w.Close()); err != nil {
+	if err := errors.Join(w.write([]byte("{}")), w.Close(), w.Close()); err != nil {
 		t.Error(err)
 	}
 	if out.String() != "{}\n" {
 		t.Errorf("wrote %q", out.String())
 	}
-	if err := w.Write([]byte("{}")); !errors.Is(err, errWriterClosed) {
+	if err := w.write([]byte("{}")); !errors.Is(err, errWriterClosed) {
 		t.Errorf("Write after Close: error %v", err)
 	}
-	w = NewWriter(full{}, Shape{Array: true})
-	if err := errors.Join(w.Write([]byte("{}")), w.Close()); !errors.Is(err, errFull) {
+	w = Shape{Array: true}.newWriter(full{})
+	if err := errors.Join(w.write([]byte("{}")), w.Close()); !errors.Is(err, errFull) {
 		t.Errorf("writing to a full disk: error %v", err)
 	}
 }
