@@ -110,11 +110,12 @@ func benchRecords(c *cli.Context) ([]*record.Record, error) {
 	if c.IsSet("lengths") {
 		return nil, usagef("--lengths is for benchmarks without --data")
 	}
-	fields, err := record.ParseFields(c.String("map"))
+	src, err := newSource(c, []string{c.String("data")})
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
-	recs, err := readRecords(c.String("data"), record.Options{Fields: fields, MaxBytes: c.Int("max-record-bytes")}, c.Int("records"))
+	defer src.close()
+	recs, err := readRecords(src, c.Int("records"))
 	if err != nil {
 		return nil, err
 	}
@@ -234,8 +235,8 @@ func tune(c *cli.Context, recs []*record.Record) error {
 }
 
 // readRecords reads up to n records into memory.
-func readRecords(path string, o record.Options, n int) (recs []*record.Record, err error) {
-	r, err := record.Open(path, o)
+func readRecords(src source, n int) (recs []*record.Record, err error) {
+	r, err := src.open()
 	if err != nil {
 		return nil, err
 	}

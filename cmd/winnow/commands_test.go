@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"winnow/grader/data"
 	"winnow/grader/record"
 )
 
@@ -98,6 +99,22 @@ func replaceCmd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%q stands %d times in %s, want once", from, n, args[0])
 	}
 	ts.Check(os.WriteFile(path, bytes.Replace(b, from, to, 1), 0o666))
+}
+
+// packCmd runs "pack FROM TO": a file is compressed as the other one's name says.
+func packCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: pack from to")
+	}
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	var out bytes.Buffer
+	w, err := data.Compress(&out, args[1])
+	ts.Check(err)
+	_, err = w.Write(b)
+	ts.Check(err)
+	ts.Check(w.Close())
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), out.Bytes(), 0o666))
 }
 
 // recordsCmd runs "records FILE N": a JSONL file of N different records.

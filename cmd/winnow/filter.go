@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,7 +16,7 @@ func filterCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "filter",
 		Usage:     "keep the records that are rated well enough",
-		ArgsUsage: "DATA",
+		ArgsUsage: "DATA...",
 		Description: `Examples:
   winnow filter data.json -m model.gguf --min 4.5 -o kept.json
   winnow filter data.json --scores scores.jsonl --top 9000 -o kept.json
@@ -27,12 +25,15 @@ With a model, records that the scores file does not have yet are graded first.
 With --scores alone nothing is graded and no model is needed. What is kept
 leaves in the file's own form, byte for byte.
 
-Without -o the files are named after DATA, in the current folder: DATA.kept and
-DATA.dropped with its extension.`,
-		Flags: append(append(append(sourceFlags(), ruleFlags()...), gradingFlags()...),
-			&cli.StringFlag{Name: "scores", Usage: "scores `FILE` (default: DATA's name with .scores.jsonl, in the current folder)"},
+` + dataHelp + `
+
+Without -o the files are named after the first DATA, in the current folder:
+DATA.kept and DATA.dropped with its extension. Files whose names end with .gz or
+.zst are compressed.`,
+		Flags: append(append(append(append(sourceFlags(), rejectFlags()...), ruleFlags()...), gradingFlags()...),
+			&cli.StringFlag{Name: "scores", Usage: "scores `FILE` (default: the first DATA's name with .scores.jsonl, in the current folder)"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` of kept records; - for stdout"},
-			&cli.StringFlag{Name: "dropped", Usage: "`FILE` of all others, each with its verdict and reason in the member \"" + record.NoteMember + "\""},
+			&cli.StringFlag{Name: "dropped", Usage: "`FILE` of all others, each with its verdict and reason in the member \"" + record.NoteMember + "\" or, of tables, in columns of such names"},
 			&cli.BoolFlag{Name: "table", Usage: "print a table of all records"},
 			&cli.BoolFlag{Name: "json", Usage: "print the summary as one line of JSON"},
 		),
@@ -71,6 +72,7 @@ func filter(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer src.close()
 	f := &filterRun{c: c, src: src, kept: c.String("output"), dropped: c.String("dropped"), scores: c.String("scores")}
 	if f.kept == "" {
 		f.kept = src.stem() + ".kept" + src.ext()
@@ -107,27 +109,23 @@ type filterRun struct {
 
 // checkPaths refuses to write what is read, and one file twice.
 func (f *filterRun) checkPaths() error {
-	if f.kept == "-" && f.dropped == "-" {
-		return usagef("--output and --dropped cannot both go to stdout")
-	}
-	if f.kept == "-" && (f.c.Bool("table") || f.c.Bool("json")) {
-		return usagef("-o - leaves no room on stdout for --table or --json")
-	}
-	seen := map[string]string{}
-	for _, p := range []struct{ flag, path string }{{"DATA", f.src.path}, {"--scores", f.scores}, {"-o", f.kept}, {"--dropped", f.dropped}} {
-		if p.path == "" || p.path == "-" || strings.HasPrefix(p.path, "/dev/") {
-			continue
+	written := []place{{"-o", f.kept}, {"--dropped", f.dropped}, {"--rejects", f.src.rejects}}
+	stdout := ""
+	for _, p := range written {
+		switch {
+		case p.path != "-":
+		case stdout != "":
+			return usagef("%s and %s cannot both go to stdout", stdout, p.flag)
+		case p.flag != "--dropped" && (f.c.Bool("table") || f.c.Bool("json")):
+			return usagef("%s - leaves no room on stdout for --table or --json", p.flag)
+		default:
+			stdout = p.flag
 		}
-		abs, err := filepath.Abs(p.path)
-		if err != nil {
-			return err
-		}
-		if other, ok := seen[abs]; ok {
-			return usagef("%s and %s are the same file, %s", other, p.flag, p.path)
-		}
-		seen[abs] = p.flag
 	}
-	return nil
+	if err := checkScores("--scores", f.scores); err != nil {
+		return err
+	}
+	return checkPlaces(append(append(f.src.places(), place{"--scores", f.scores}), written...))
 }
 
 // ratings returns the scores file's index, graded up to date if a model is
@@ -142,6 +140,10 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 			return nil, usageError{err} // before hours of grading
 		}
 		if _, err := run.grade(f.c.Context); err != nil {
+			return nil, err
+		}
+	} else if f.src.rejects != "" || f.src.strict {
+		if _, err := f.src.scan(); err != nil {
 			return nil, err
 		}
 	}
@@ -209,7 +211,7 @@ func (f *filterRun) print(r *grader.Report) error {
 	}
 	w := f.c.App.ErrWriter
 	err := r.WriteText(w, 72)
-	for _, p := range []struct{ what, path string }{{"kept", f.kept}, {"dropped", f.dropped}, {"scores", f.scores}} {
+	for _, p := range []struct{ what, path string }{{"kept", f.kept}, {"dropped", f.dropped}, {"rejects", f.src.rejects}, {"scores", f.scores}} {
 		if p.path != "" && p.path != "-" {
 			_, werr := fmt.Fprintf(w, "%s: %s\n", p.what, p.path)
 			err = errors.Join(err, werr)

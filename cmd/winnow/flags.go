@@ -16,7 +16,6 @@ import (
 	"winnow/grader"
 	"winnow/grader/engine"
 	"winnow/grader/journal"
-	"winnow/grader/record"
 	"winnow/grader/rubric"
 )
 
@@ -27,14 +26,6 @@ const defaultModel = "smollm2-135m-instruct.gguf"
 // probability speaks for: it would be read from answers that the model does not
 // give.
 const defaultMaxOffScale = 0.99
-
-func sourceFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "map", Usage: "`NAMES` of the keys that hold a record's texts, such as instruction=prompt,output=completion"},
-		&cli.IntFlag{Name: "limit", DefaultText: "all", Usage: "only the first `N` records"},
-		&cli.IntFlag{Name: "max-record-bytes", Value: record.DefaultMaxBytes, Usage: "refuse files with a record of more than `N` bytes"},
-	}
-}
 
 func engineFlags() []cli.Flag {
 	return []cli.Flag{
@@ -56,63 +47,6 @@ func gradingFlags() []cli.Flag {
 	return append(engineFlags(),
 		&cli.Float64Flag{Name: "max-off-scale", Value: defaultMaxOffScale, Usage: "no rating if more than this `SHARE` of the probability is on answers that are no rating"},
 	)
-}
-
-// source is the data file of a command line.
-type source struct {
-	path    string
-	options record.Options
-	limit   int
-}
-
-func sourceOf(c *cli.Context) (source, error) {
-	s := source{path: c.Args().First(), limit: c.Int("limit")}
-	if c.NArg() != 1 {
-		return s, usagef("%s takes one data file, %d given: winnow %s --help", c.Command.Name, c.NArg(), c.Command.Name)
-	}
-	fields, err := record.ParseFields(c.String("map"))
-	if err != nil {
-		return s, usageError{err}
-	}
-	if s.limit < 0 || c.Int("max-record-bytes") < 1 {
-		return s, usagef("--limit must be 0 or more, --max-record-bytes 1 or more")
-	}
-	s.options = record.Options{Fields: fields, MaxBytes: c.Int("max-record-bytes")}
-	return s, nil
-}
-
-func (s source) open() (record.Source, error) { return record.Open(s.path, s.options) }
-
-// scan goes through the file once, so that damage shows before a model is loaded.
-func (s source) scan() (sum record.Summary, err error) {
-	r, err := s.open()
-	if err != nil {
-		return sum, err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	if sum, err = record.Scan(r, s.limit); err != nil {
-		return sum, err
-	}
-	if f := sum.FirstFault; f != nil {
-		slog.Warn("some records cannot be read; the others are graded", "records", sum.Faulty,
-			"first", f.Where(), "status", f.Fault.Status, "reason", f.Fault.Reason)
-	}
-	return sum, nil
-}
-
-// stem is the file's name without folder and extension: what files that belong
-// to it are named after.
-func (s source) stem() string {
-	base := filepath.Base(s.path)
-	return strings.TrimSuffix(base, filepath.Ext(base))
-}
-
-// ext is the file's extension, or ".json".
-func (s source) ext() string {
-	if e := filepath.Ext(s.path); e != "" {
-		return e
-	}
-	return ".json"
 }
 
 func engineOptions(c *cli.Context) (o engine.Options, err error) {

@@ -17,15 +17,18 @@ func gradeCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "grade",
 		Usage:     "rate records and write the ratings to a scores file; run again to resume",
-		ArgsUsage: "DATA",
-		Description: `Example:
+		ArgsUsage: "DATA...",
+		Description: `Examples:
   winnow grade data.json -m model.gguf -o scores.jsonl
+  winnow grade 'part-*.jsonl.gz' -m model.gguf -o scores.jsonl --rejects rejects.jsonl
 
 The scores file is a journal: batches are on the disk as soon as they are rated,
 so a run that was killed goes on where it stopped. A scores file of
-another model, rubric, scale or setting is refused.`,
-		Flags: append(append(sourceFlags(), gradingFlags()...),
-			&cli.StringFlag{Name: "output", Aliases: []string{"o", "scores"}, Usage: "scores `FILE` (default: DATA's name with .scores.jsonl, in the current folder)"},
+another model, rubric, scale or setting is refused.
+
+` + dataHelp,
+		Flags: append(append(append(sourceFlags(), rejectFlags()...), gradingFlags()...),
+			&cli.StringFlag{Name: "output", Aliases: []string{"o", "scores"}, Usage: "scores `FILE` (default: the first DATA's name with .scores.jsonl, in the current folder)"},
 			&cli.BoolFlag{Name: "json", Usage: "print a summary as one line of JSON"},
 		),
 		OnUsageError: onUsageError,
@@ -34,12 +37,20 @@ another model, rubric, scale or setting is refused.`,
 			if err != nil {
 				return err
 			}
+			defer src.close()
+			src.options.Mixed = true // nothing is written in their layout
 			path := c.String("output")
 			if path == "" {
 				path = src.stem() + ".scores.jsonl"
 			}
-			if sameFile(src.path, path) {
-				return usagef("DATA and -o are the same file, %s", path)
+			if err := checkScores("-o", path); err != nil {
+				return err
+			}
+			if err := checkPlaces(append(src.places(), place{"-o", path}, place{"--rejects", src.rejects})); err != nil {
+				return err
+			}
+			if src.rejects == "-" && c.Bool("json") {
+				return usagef("--rejects - leaves no room on stdout for --json")
 			}
 			run, err := newGradeRun(c, src, path)
 			if err != nil {

@@ -21,15 +21,13 @@ func inspectCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "inspect",
 		Usage:     "show one record's exact prompt, its tokens and its rating",
-		ArgsUsage: "DATA",
+		ArgsUsage: "DATA...",
 		Description: `Example:
   winnow inspect data.json --index 17 -m model.gguf
 
 In the prompt, text of the record stands between ‹ and ›, everything else is the
 rubric's and the chat template's.`,
-		Flags: append(append(engineFlags(),
-			&cli.StringFlag{Name: "map", Usage: "names of the keys that hold a record's texts"},
-			&cli.IntFlag{Name: "max-record-bytes", Value: record.DefaultMaxBytes, Usage: "refuse files with a record of more than `N` bytes"}),
+		Flags: append(append(engineFlags(), dataFlags()...),
 			&cli.IntFlag{Name: "index", Aliases: []string{"i"}, Usage: "which record, from `0`"},
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 		),
@@ -42,6 +40,7 @@ rubric's and the chat template's.`,
 type inspection struct {
 	Index    int              `json:"index"`
 	Line     int              `json:"line"`
+	File     string           `json:"file,omitempty"` // if there are several
 	Key      record.Key       `json:"key"`
 	Status   record.Status    `json:"status"`
 	Reason   string           `json:"reason,omitempty"`
@@ -93,6 +92,8 @@ func inspect(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	defer src.close()
+	src.options.Mixed = true // nothing is written in their layout
 	o, err := engineOptions(c)
 	if err != nil {
 		return err
@@ -107,6 +108,9 @@ func inspect(c *cli.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	x := &inspection{Index: rec.Index, Line: rec.Line, Key: rec.Key, Status: record.OK, Template: e.Note(), Shared: e.PrefixTokens()}
+	if len(src.paths) > 1 {
+		x.File = rec.File
+	}
 	err = x.fill(c, e, rec)
 	var fault *record.Fault
 	if errors.As(err, &fault) {
@@ -118,7 +122,7 @@ func inspect(c *cli.Context) (err error) {
 	if c.Bool("json") {
 		return printJSON(c.App.Writer, x)
 	}
-	return x.writeText(c.App.Writer, src.path)
+	return x.writeText(c.App.Writer, rec.File)
 }
 
 // recordAt reads the record with the given index.
@@ -134,7 +138,7 @@ func recordAt(src source, index int) (rec *record.Record, err error) {
 	for n := 0; ; n++ {
 		rec, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return nil, usagef("--index %d: %s has %d records, the last one is %d", index, src.path, n, n-1)
+			return nil, usagef("--index %d: %s has %d records, the last one is %d", index, strings.Join(src.paths, ", "), n, n-1)
 		}
 		if err != nil || n == index {
 			return rec, err

@@ -73,6 +73,7 @@ func TestScript(t *testing.T) {
 			"write":     writeCmd,
 			"cut":       cutCmd,
 			"replace":   replaceCmd,
+			"pack":      packCmd,
 			"records":   recordsCmd,
 			"bigrecord": bigRecordCmd,
 			"hold":      holdCmd,

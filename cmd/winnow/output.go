@@ -8,13 +8,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"winnow/grader/data"
 )
 
 // output is a result file that is there whole or not at all: it is written
 // beside its place and moved there by commit. What is no regular file, such as
-// stdout or a device, is written directly.
+// stdout or a device, is written directly. A file whose name ends with .gz or
+// .zst is compressed.
 type output struct {
 	w    io.Writer
+	end  io.Closer // writes the end of compressed data; nil for stdout
 	file *os.File
 	path string // where the file belongs
 	temp string // where it is written; empty if directly
@@ -32,7 +36,7 @@ func createOutput(path string, stdout io.Writer) (*output, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &output{w: f, file: f, path: path}, nil
+		return newOutput(f, path, "")
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".part-")
 	if err != nil {
@@ -41,7 +45,18 @@ func createOutput(path string, stdout io.Writer) (*output, error) {
 	if err := f.Chmod(0o644); err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
-	return &output{w: f, file: f, path: path, temp: f.Name()}, nil
+	return newOutput(f, path, f.Name())
+}
+
+func newOutput(f *os.File, path, temp string) (*output, error) {
+	o := &output{file: f, path: path, temp: temp}
+	w, err := data.Compress(f, path)
+	if err != nil {
+		o.discard()
+		return nil, err
+	}
+	o.w, o.end = w, w
+	return o, nil
 }
 
 // Write implements io.Writer.
@@ -68,8 +83,8 @@ func (o *output) commit() error {
 	if o.file == nil {
 		return nil
 	}
-	var err error
-	if o.temp != "" {
+	err := o.end.Close()
+	if err == nil && o.temp != "" {
 		err = o.file.Sync()
 	}
 	if err = errors.Join(err, o.file.Close()); err == nil && o.temp != "" {

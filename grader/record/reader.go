@@ -11,7 +11,18 @@ import (
 type Options struct {
 	Fields   Fields // the keys of a record's texts; empty names are the defaults
 	MaxBytes int    // the largest record; 0 is DefaultMaxBytes
+	Frame    Frame  // of JSON
 }
+
+// Frame says how JSON records follow one another.
+type Frame byte
+
+// The frames of JSON.
+const (
+	AnyFrame   Frame = iota // an array if '[' is the first byte, lines if it is '{'
+	ArrayFrame              // one array
+	LinesFrame              // one record a line, whatever the first byte is
+)
 
 // DefaultMaxBytes is the largest record that is read if Options names no other
 // limit.
@@ -49,6 +60,7 @@ type Reader struct {
 	name   string
 	fields Fields
 	max    int
+	frame  Frame
 
 	begun   bool
 	index   int // of the next record
@@ -71,6 +83,7 @@ func NewReader(r io.Reader, name string, o Options) *Reader {
 		name:   name,
 		fields: o.Fields.orDefault(),
 		max:    o.MaxBytes,
+		frame:  o.Frame,
 		line:   1,
 	}
 }
@@ -157,8 +170,8 @@ func (r *Reader) begin() error {
 	if bytes.HasPrefix(r.in.window(), []byte("\xef\xbb\xbf")) {
 		r.pass(3)
 	}
-	if err := r.foreign(); err != nil {
-		return err
+	if what := Foreign(r.in.window()); what != "" {
+		return &SourceError{Name: r.name, Msg: "the file is not JSON but " + what}
 	}
 	c, ok, err := r.space()
 	switch {
@@ -166,30 +179,34 @@ func (r *Reader) begin() error {
 		return err
 	case !ok:
 		return &SourceError{Name: r.name, Msg: "the file is empty; want a JSON array of records or one JSON object a line"}
+	case r.frame == LinesFrame:
 	case c == '[':
 		r.shape.Array = true
 		r.pass(1)
+	case r.frame == ArrayFrame:
+		return r.damage("found %s, want '[': the file is not a JSON array", found(r.in.window()))
 	case c != '{':
 		return r.damage("found %s, which begins neither a JSON array of records ('[') nor one JSON object a line ('{')", found(r.in.window()))
 	}
 	return nil
 }
 
-// foreign recognizes what people pass by mistake.
-func (r *Reader) foreign() error {
+// Foreign recognizes by its first bytes what people pass as text by mistake. It
+// returns what it is and what to do about it, or nothing.
+func Foreign(head []byte) string {
 	for _, f := range [...]struct{ magic, what string }{
 		{"\xff\xfe", "text in UTF-16; convert it to UTF-8, as with iconv -f UTF-16 -t UTF-8"},
 		{"\xfe\xff", "text in UTF-16; convert it to UTF-8, as with iconv -f UTF-16 -t UTF-8"},
-		{"\x1f\x8b", "compressed with gzip; unpack it first"},
-		{"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first"},
+		{"\x1f\x8b", "still compressed with gzip; unpack it first"},
+		{"\x28\xb5\x2f\xfd", "still compressed with zstd; unpack it first"},
 		{"PK\x03\x04", "a ZIP archive; unpack it first"},
-		{"PAR1", "a Parquet file; export it as JSON first"},
+		{"PAR1", "a Parquet file; leave out --format, or name it"},
 	} {
-		if bytes.HasPrefix(r.in.window(), []byte(f.magic)) {
-			return &SourceError{Name: r.name, Msg: "the file is not JSON but " + f.what}
+		if bytes.HasPrefix(head, []byte(f.magic)) {
+			return f.what
 		}
 	}
-	return nil
+	return ""
 }
 
 func (r *Reader) damage(format string, args ...any) error {
@@ -377,7 +394,7 @@ func (r *Reader) nextLine() (int, error) {
 	if len(bytes.Trim(b, space+"\x00")) == 0 {
 		return 0, r.damage("a line of NUL bytes stands where record %d should be, as after a crash; cut them out", r.index+1)
 	}
-	if r.index == 0 && len(b) == 1 {
+	if r.index == 0 && string(b) == "{" {
 		return 0, r.damage("the line holds nothing but '{': an object over several lines is neither of the two shapes; want a JSON array of records or one JSON object a line (jq -c makes one)")
 	}
 	return len(b), nil

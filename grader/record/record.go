@@ -31,7 +31,7 @@ type Record struct {
 }
 
 // Where returns the record's place for people, as file:line.
-func (r *Record) Where() string { return fmt.Sprintf("%s:%d", r.File, r.Line) }
+func (rec *Record) Where() string { return fmt.Sprintf("%s:%d", rec.File, rec.Line) }
 
 // Key identifies a record by what a grader sees of it: records with the same
 // instruction, input and response have the same key, wherever they stand.

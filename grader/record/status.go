@@ -10,6 +10,7 @@ const (
 	OK Status = "ok"
 
 	BadJSON       Status = "bad_json"       // the record's own bytes are not a JSON object
+	BadRow        Status = "bad_row"        // the record's own bytes are not a row of its table
 	InvalidUTF8   Status = "invalid_utf8"   // its bytes are not UTF-8
 	WrongType     Status = "wrong_type"     // a field that must be a string is not
 	NoInstruction Status = "no_instruction" // the instruction's key is missing, or neither it nor the input has a text
