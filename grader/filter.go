@@ -22,11 +22,13 @@ type Ratings interface {
 // FilterOptions says what Filter decides on and where the records go.
 type FilterOptions struct {
 	Rule    verdict.Rule
-	Limit   int       // decide on this many records of the source; 0 for all
+	Turns   Turns     // how a conversation's rating comes of its turns'; MinTurn if empty
+	Limit   int       // decide on this many records of the source, a conversation being one; 0 for all
 	Kept    io.Writer // takes kept records, byte for byte
 	Dropped io.Writer // takes all others, each with its verdict; nil to leave them out
 
-	// Visit sees every record with its verdict, in order; nil for no one.
+	// Visit sees every record with its verdict, in order; nil for no one. Of a
+	// conversation it sees the first turn and the entry that stands for all.
 	Visit func(rec *record.Record, e journal.Entry, v verdict.Verdict)
 }
 
@@ -39,8 +41,9 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 		return nil, err
 	}
 	chosen := o.Rule.Select(scale, criteria)
-	layout, err := each(open, o.Limit, func(rec *record.Record) error {
-		chosen.Add(candidate(rec, lookup(known, rec)))
+	layout, err := each(open, o.Limit, func(turns []*record.Record) error {
+		c := newCandidate(known, turns, o.Turns)
+		chosen.Add(c.judged())
 		return nil
 	})
 	if err != nil {
@@ -59,16 +62,16 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 	}
 	report := newReport(scale, criteria)
 	n := 0
-	_, err = each(open, o.Limit, func(rec *record.Record) error {
-		if n >= chosen.Len() || chosen.Key(n) != rec.Key {
+	_, err = each(open, o.Limit, func(turns []*record.Record) error {
+		rec, c := turns[0], newCandidate(known, turns, o.Turns)
+		if n >= chosen.Len() || chosen.Key(n) != c.entry.Key {
 			return fmt.Errorf("%s: record %d changed while it was being filtered: run again when nothing writes to the file", rec.Where(), rec.Index)
 		}
-		e := lookup(known, rec)
-		v := chosen.Verdict(n, candidate(rec, e))
+		v := chosen.Verdict(n, c.judged())
 		n++
-		report.add(e, v)
+		report.add(c.entry, v)
 		if o.Visit != nil {
-			o.Visit(rec, e, v)
+			o.Visit(rec, c.entry, v)
 		}
 		switch {
 		case v.Decision == verdict.Keep:
@@ -76,7 +79,7 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 		case dropped == nil:
 			return nil
 		}
-		return dropped.WriteNote(rec, newNote(e, v, criteria))
+		return dropped.WriteNote(rec, newNote(&c, v, criteria))
 	})
 	if err != nil {
 		return nil, err
@@ -95,18 +98,16 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 	return report, nil
 }
 
-func candidate(rec *record.Record, e journal.Entry) verdict.Candidate {
-	return verdict.Candidate{Key: rec.Key, Index: rec.Index, Status: e.Status, Reason: e.Reason, Ratings: e.Ratings}
-}
-
-// each visits the records of a source up to limit and returns its layout.
-func each(open func() (record.Source, error), limit int, visit func(*record.Record) error) (_ record.Layout, err error) {
+// each visits the records of a source up to limit, each with all its turns, and
+// returns its layout. What it passes to visit is used again.
+func each(open func() (record.Source, error), limit int, visit func(turns []*record.Record) error) (_ record.Layout, err error) {
 	r, err := open()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	for n := 0; limit <= 0 || n < limit; n++ {
+	var turns []*record.Record
+	for n := 0; limit <= 0 || n < limit; {
 		rec, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			break
@@ -114,9 +115,14 @@ func each(open func() (record.Source, error), limit int, visit func(*record.Reco
 		if err != nil {
 			return nil, err
 		}
-		if err := visit(rec); err != nil {
+		if turns = append(turns, rec); !rec.Last() {
+			continue
+		}
+		n++
+		if err := visit(turns); err != nil {
 			return nil, err
 		}
+		turns = turns[:0]
 	}
 	return r.Layout(), nil
 }
@@ -138,13 +144,27 @@ func lookup(known Ratings, rec *record.Record) journal.Entry {
 type note struct {
 	Verdict verdict.Decision `json:"verdict"`
 	Reason  string           `json:"reason"`
-	Status  record.Status    `json:"status"`
-	Rating  *json.Number     `json:"rating,omitempty"`  // the least of the criteria's
-	Ratings json.RawMessage  `json:"ratings,omitempty"` // each criterion's, if there are several
+	turnNote
+	Turns []turnNote `json:"turns,omitempty"` // of a conversation, if there are several
 }
 
-func newNote(e journal.Entry, v verdict.Verdict, criteria []string) note {
-	n := note{Verdict: v.Decision, Reason: v.Reason, Status: e.Status}
+// turnNote is what is known of a record or of a turn.
+type turnNote struct {
+	Status  record.Status   `json:"status"`
+	Rating  *json.Number    `json:"rating,omitempty"`  // the least of the criteria's
+	Ratings json.RawMessage `json:"ratings,omitempty"` // each criterion's, if there are several
+}
+
+func newNote(c *candidate, v verdict.Verdict, criteria []string) note {
+	n := note{Verdict: v.Decision, Reason: v.Reason, turnNote: newTurnNote(&c.entry, criteria)}
+	for i := range c.entries {
+		n.Turns = append(n.Turns, newTurnNote(&c.entries[i], criteria))
+	}
+	return n
+}
+
+func newTurnNote(e *journal.Entry, criteria []string) turnNote {
+	n := turnNote{Status: e.Status}
 	if len(e.Ratings) > 0 {
 		x := json.Number(rating.AppendNumber(nil, e.Value()))
 		n.Rating = &x

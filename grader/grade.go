@@ -11,14 +11,14 @@ import (
 
 // GradeOptions says how records are graded.
 type GradeOptions struct {
-	Limit       int     // stop behind this many records of the source; 0 for all
+	Limit       int     // stop behind this many records of the source, a conversation being one; 0 for all
 	MaxOffScale float64 // a record with more off-scale mass than this gets no rating
 	Progress    func(Progress)
 
 	window int // records of a window, where tests want more of them; 0 for windowRecords
 }
 
-// Progress tells how far a run is.
+// Progress tells how far a run is. Each turn of a conversation counts.
 type Progress struct {
 	Done   int           // records of the source that are settled, those included that were known before
 	Rated  int           // entries that this run added to the journal
@@ -58,7 +58,8 @@ type Known interface {
 // Result is what a finished run tells.
 type Result struct {
 	Progress
-	Statuses map[record.Status]int // of all records of the source, those that repeat an earlier one included
+	Records  int                   // of the source; fewer than Done if there are conversations of several turns
+	Statuses map[record.Status]int // of all that Done counts, those included that repeat an earlier one
 }
 
 // Manifest returns the fingerprint under which ratings of e with options o are
@@ -86,7 +87,7 @@ func Grade(ctx context.Context, src Source, e Engine, out Ledger, known Known, o
 	p.stop()
 	r := Result{Progress: p.done}
 	if err == nil {
-		r.Statuses = p.reader.statuses()
+		r.Records, r.Statuses = p.reader.read, p.reader.statuses()
 	}
 	return r, err
 }

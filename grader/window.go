@@ -15,7 +15,7 @@ import (
 // one that is not nearly full.
 const (
 	windowRecords = 1024
-	windowBytes   = 32 << 20 // of the records as they stand in their source
+	windowBytes   = 32 << 20 // of the records as they stand in their source, a conversation's turns counted together
 )
 
 // window is a stretch of the source on its way through the stages. The windows
@@ -25,6 +25,7 @@ type window struct {
 	recs    []*record.Record // without those that repeat an earlier one
 	missing []bool           // whether the journal has no entry for it
 	bytes   int
+	counted int   // index of the record that bytes counted last
 	settled int   // records read with it that need no entry
 	err     error // what ended the source, or the window
 
@@ -44,7 +45,7 @@ type window struct {
 func (w *window) reset() {
 	clear(w.recs)
 	w.recs, w.missing = w.recs[:0], w.missing[:0]
-	w.bytes, w.settled, w.err = 0, 0, nil
+	w.bytes, w.counted, w.settled, w.err = 0, -1, 0, nil
 	w.faults, w.batches = w.faults[:0], w.batches[:0]
 	w.readTime, w.encodeTime, w.packTime = 0, 0, 0
 	w.ready = make(chan struct{})
@@ -52,7 +53,10 @@ func (w *window) reset() {
 
 func (w *window) add(rec *record.Record, missing bool) {
 	w.recs, w.missing, w.faults = append(w.recs, rec), append(w.missing, missing), append(w.faults, rec.Fault)
-	w.bytes += len(rec.Raw)
+	if rec.Index != w.counted {
+		w.bytes += len(rec.Raw)
+		w.counted = rec.Index
+	}
 	if !missing {
 		w.settled++
 	}
@@ -108,9 +112,9 @@ func (w *window) pack(capacity Capacity) {
 type windowReader struct {
 	src   Source
 	known Known
-	limit int // records of the source; 0 for all
-	most  int // records of a window
-	read  int
+	limit int                   // records of the source; 0 for all
+	most  int                   // records of a window, turns of conversations each
+	read  int                   // records of the source, a conversation as one
 	seen  map[record.Key]uint32 // how often
 }
 
@@ -133,7 +137,9 @@ func (r *windowReader) fill(w *window) (more bool) {
 			w.err = err
 			return false
 		}
-		r.read++
+		if rec.Last() {
+			r.read++
+		}
 		r.seen[rec.Key]++
 		if r.seen[rec.Key] > 1 {
 			w.settled++
@@ -145,7 +151,7 @@ func (r *windowReader) fill(w *window) (more bool) {
 	return true
 }
 
-// statuses counts the records that were read by what is known of them at last.
+// statuses counts the records and turns that were read by what is known of them at last.
 func (r *windowReader) statuses() map[record.Status]int {
 	counts := map[record.Status]int{}
 	for key, times := range r.seen {

@@ -214,7 +214,9 @@ func partitionCmd(ts *testscript.TestScript, neg bool, args []string) {
 				break
 			}
 			ts.Check(err)
-			recs[i] = append(recs[i], rec)
+			if rec.Turn == 0 { // a conversation is written once
+				recs[i] = append(recs[i], rec)
+			}
 		}
 		arrays[i] = r.Shape().Array
 		ts.Check(r.Close())

@@ -23,7 +23,8 @@ func filterCommand() *cli.Command {
 
 With a model, records that the scores file does not have yet are graded first.
 With --scores alone nothing is graded and no model is needed. What is kept
-leaves in the file's own form, byte for byte.
+leaves in the file's own form, byte for byte. A conversation is kept or dropped
+as a whole: --turns says what its turns' ratings come to.
 
 ` + dataHelp + `
 
@@ -48,6 +49,7 @@ func ruleFlags() []cli.Flag {
 		&cli.Float64Flag{Name: "min-prob", DefaultText: "not asked", Usage: "keep if the probability of a rating of --min or more is at least `Q`"},
 		&cli.IntFlag{Name: "top", DefaultText: "not asked", Usage: "keep the `N` best"},
 		&cli.Float64Flag{Name: "top-percent", DefaultText: "not asked", Usage: "keep the best `P` percent of the rated records"},
+		&cli.StringFlag{Name: "turns", Value: string(grader.MinTurn), Usage: "a conversation's rating is that of its worst turn, the mean, or that of its last turn: `min|mean|last`"},
 	}
 }
 
@@ -73,7 +75,11 @@ func filter(c *cli.Context) error {
 		return err
 	}
 	defer src.close()
-	f := &filterRun{c: c, src: src, kept: c.String("output"), dropped: c.String("dropped"), scores: c.String("scores")}
+	turns, err := grader.ParseTurns(c.String("turns"))
+	if err != nil {
+		return usageError{fmt.Errorf("--turns: %w", err)}
+	}
+	f := &filterRun{turns: turns, c: c, src: src, kept: c.String("output"), dropped: c.String("dropped"), scores: c.String("scores")}
 	if f.kept == "" {
 		f.kept = src.stem() + ".kept" + src.ext()
 		if f.dropped == "" {
@@ -104,6 +110,7 @@ func filter(c *cli.Context) error {
 type filterRun struct {
 	c                     *cli.Context
 	src                   source
+	turns                 grader.Turns
 	scores, kept, dropped string
 }
 
@@ -160,7 +167,7 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 
 // decide writes the kept and dropped records and what is printed about them.
 func (f *filterRun) decide(index *journal.Index) (_ *grader.Report, err error) {
-	o := grader.FilterOptions{Rule: ruleOf(f.c), Limit: f.src.limit}
+	o := grader.FilterOptions{Rule: ruleOf(f.c), Turns: f.turns, Limit: f.src.limit}
 	if err := o.Rule.Validate(index.Scale()); err != nil {
 		return nil, usageError{err}
 	}

@@ -26,6 +26,9 @@ The scores file is a journal: batches are on the disk as soon as they are rated,
 so a run that was killed goes on where it stopped. A scores file of
 another model, rubric, scale or setting is refused.
 
+DATA may hold conversations ("messages" or "conversations"): each turn of the
+assistant is rated, with what comes before it as its context.
+
 ` + dataHelp,
 		Flags: append(append(append(sourceFlags(), rejectFlags()...), gradingFlags()...),
 			&cli.StringFlag{Name: "output", Aliases: []string{"o", "scores"}, Usage: "scores `FILE` (default: the first DATA's name with .scores.jsonl, in the current folder)"},
@@ -111,7 +114,10 @@ func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 
 	known := j.Len()
 	o := r.options
-	o.Progress = r.progress.start(sum.Records)
+	if sum.Turns != sum.Records {
+		r.progress.what = "turns"
+	}
+	o.Progress = r.progress.start(sum.Turns)
 	done, err := grader.Grade(ctx, rd, e, j, j, o)
 	r.progress.stop()
 	if err != nil {
@@ -120,7 +126,10 @@ func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 		}
 		return nil, err
 	}
-	out := &gradeSummary{Kind: "summary", Records: done.Done, Graded: done.Rated, Known: known, Seconds: done.Took.Seconds(), Statuses: done.Statuses}
+	out := &gradeSummary{Kind: "summary", Records: done.Records, Graded: done.Rated, Known: known, Seconds: done.Took.Seconds(), Statuses: done.Statuses}
+	if done.Done != done.Records {
+		out.Turns = done.Done
+	}
 	if s := done.Took.Seconds(); s > 0 {
 		out.TokensPerSecond = float64(done.Tokens) / s
 	}
@@ -135,11 +144,12 @@ type gradeSummary struct {
 	Known           int                   `json:"known"`  // entries that the scores file had before
 	Seconds         float64               `json:"seconds"`
 	TokensPerSecond float64               `json:"tokens_per_s"`
-	Statuses        map[record.Status]int `json:"statuses"`
+	Statuses        map[record.Status]int `json:"statuses"`        // of the turns, if there are any, else of the records
+	Turns           int                   `json:"turns,omitempty"` // what was rated, if the data has conversations of several turns
 }
 
-// ungraded counts the records that have no rating.
-func (s *gradeSummary) ungraded() int { return s.Records - s.Statuses[record.OK] }
+// ungraded counts the records, or turns, that have no rating.
+func (s *gradeSummary) ungraded() int { return max(s.Records, s.Turns) - s.Statuses[record.OK] }
 
 // print writes the summary and returns the error that its exit code wants.
 func (s *gradeSummary) print(c *cli.Context, path string) error {
@@ -148,10 +158,26 @@ func (s *gradeSummary) print(c *cli.Context, path string) error {
 			return err
 		}
 	} else {
-		say(c.App.ErrWriter, "%d records, %d entries added to %s\n", s.Records, s.Graded, path)
+		what := fmt.Sprintf("%d records", s.Records)
+		if s.Turns > 0 {
+			what += fmt.Sprintf(" with %d turns", s.Turns)
+		}
+		say(c.App.ErrWriter, "%s, %d entries added to %s\n", what, s.Graded, path)
 	}
-	if n := s.ungraded(); n > 0 {
+	switch n := s.ungraded(); {
+	case n > 0 && s.Turns > 0:
+		return ungradedTurnsError{ungradedError{n}}
+	case n > 0:
 		return ungradedError{n}
 	}
 	return nil
 }
+
+// ungradedTurnsError is an ungradedError that counts the turns of conversations.
+type ungradedTurnsError struct{ ungradedError }
+
+func (e ungradedTurnsError) Error() string {
+	return fmt.Sprintf("%d turns could not be graded: their status and reason are in the scores file", e.records)
+}
+
+func (e ungradedTurnsError) Unwrap() error { return e.ungradedError }

@@ -26,9 +26,10 @@ func inspectCommand() *cli.Command {
   winnow inspect data.json --index 17 -m model.gguf
 
 In the prompt, text of the record stands between ‹ and ›, everything else is the
-rubric's and the chat template's.`,
+rubric's and the chat template's. Of a conversation one turn is shown.`,
 		Flags: append(append(engineFlags(), dataFlags()...),
 			&cli.IntFlag{Name: "index", Aliases: []string{"i"}, Usage: "which record, from `0`"},
+			&cli.IntFlag{Name: "turn", DefaultText: "the last", Usage: "which of the assistant's turns, if the record is a conversation, from `1`"},
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 		),
 		OnUsageError: onUsageError,
@@ -40,7 +41,9 @@ rubric's and the chat template's.`,
 type inspection struct {
 	Index    int              `json:"index"`
 	Line     int              `json:"line"`
-	File     string           `json:"file,omitempty"` // if there are several
+	File     string           `json:"file,omitempty"`  // if there are several
+	Turn     int              `json:"turn,omitempty"`  // of a conversation, from 1
+	Turns    int              `json:"turns,omitempty"` // that it has; of 1 neither is told
 	Key      record.Key       `json:"key"`
 	Status   record.Status    `json:"status"`
 	Reason   string           `json:"reason,omitempty"`
@@ -98,9 +101,17 @@ func inspect(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	rec, err := recordAt(src, c.Int("index"))
+	turns, err := recordAt(src, c.Int("index"))
 	if err != nil {
 		return err
+	}
+	rec := turns[len(turns)-1]
+	if c.IsSet("turn") {
+		n := c.Int("turn")
+		if n < 1 || n > len(turns) {
+			return usagef("--turn %d: record %d has %d turns, want one from 1 to %[3]d", n, rec.Index, len(turns))
+		}
+		rec = turns[n-1]
 	}
 	e, err := openEngine(o)
 	if err != nil {
@@ -110,6 +121,9 @@ func inspect(c *cli.Context) (err error) {
 	x := &inspection{Index: rec.Index, Line: rec.Line, Key: rec.Key, Status: record.OK, Template: e.Note(), Shared: e.PrefixTokens()}
 	if len(src.paths) > 1 {
 		x.File = rec.File
+	}
+	if len(turns) > 1 {
+		x.Turn, x.Turns = rec.Turn+1, rec.Turns
 	}
 	err = x.fill(c, e, rec)
 	var fault *record.Fault
@@ -125,8 +139,9 @@ func inspect(c *cli.Context) (err error) {
 	return x.writeText(c.App.Writer, rec.File)
 }
 
-// recordAt reads the record with the given index.
-func recordAt(src source, index int) (rec *record.Record, err error) {
+// recordAt reads the record with the given index, all its turns if it is a
+// conversation.
+func recordAt(src source, index int) (turns []*record.Record, err error) {
 	if index < 0 {
 		return nil, usagef("--index %d: want 0 or more", index)
 	}
@@ -135,13 +150,22 @@ func recordAt(src source, index int) (rec *record.Record, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	for n := 0; ; n++ {
+	for n := 0; ; {
 		rec, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			return nil, usagef("--index %d: %s has %d records, the last one is %d", index, strings.Join(src.paths, ", "), n, n-1)
 		}
-		if err != nil || n == index {
-			return rec, err
+		if err != nil {
+			return nil, err
+		}
+		if n == index {
+			turns = append(turns, rec)
+		}
+		if rec.Last() {
+			if n == index {
+				return turns, nil
+			}
+			n++
 		}
 	}
 }
@@ -192,7 +216,11 @@ func (x *inspection) rate(m journal.Manifest, ratings []rating.Rating) {
 
 func (x *inspection) writeText(w io.Writer, path string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "record %d, %s:%d, key %s\n", x.Index, path, x.Line, x.Key)
+	fmt.Fprintf(&b, "record %d, %s:%d, ", x.Index, path, x.Line)
+	if x.Turns > 0 {
+		fmt.Fprintf(&b, "turn %d of %d, ", x.Turn, x.Turns)
+	}
+	fmt.Fprintf(&b, "key %s\n", x.Key)
 	if x.Status != record.OK {
 		fmt.Fprintf(&b, "no rating: %s: %s\n", x.Status, x.Reason)
 	}

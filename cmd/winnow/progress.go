@@ -17,13 +17,14 @@ const quietInterval = 30 * time.Second
 type progress struct {
 	w        io.Writer
 	terminal bool
+	what     string // is counted
 	total    int
 	last     time.Time
 	shown    bool
 }
 
 func newProgress(w io.Writer) *progress {
-	p := &progress{w: w}
+	p := &progress{w: w, what: "records"}
 	if f, ok := w.(*os.File); ok && os.Getenv("TERM") != "dumb" {
 		info, err := f.Stat()
 		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
@@ -49,11 +50,11 @@ func (p *progress) update(g grader.Progress) {
 }
 
 func (p *progress) show(g grader.Progress) {
-	line := fmt.Sprintf("%d of %d records", g.Done, p.total)
+	line := fmt.Sprintf("%d of %d %s", g.Done, p.total, p.what)
 	if s := g.Took.Seconds(); g.Rated > 0 && s > 0 {
 		rate := float64(g.Rated) / s
 		left := float64(max(0, p.total-g.Done)) / rate
-		line += fmt.Sprintf(", %.1f records/s, %.0f tokens/s, %s left", rate, float64(g.Tokens)/s, time.Duration(left*float64(time.Second)).Round(time.Second))
+		line += fmt.Sprintf(", %.1f %s/s, %.0f tokens/s, %s left", rate, p.what, float64(g.Tokens)/s, time.Duration(left*float64(time.Second)).Round(time.Second))
 	}
 	if p.terminal {
 		say(p.w, "\r%s\x1b[K", line)

@@ -7,7 +7,13 @@ import (
 
 // Fields names the object keys that hold a record's texts. An empty name
 // stands for its default.
-type Fields struct{ Instruction, Input, Response string }
+type Fields struct {
+	Instruction, Input, Response string
+
+	// Messages holds the list of a conversation's messages. By default there are
+	// two names: messages, and where that is missing conversations.
+	Messages string
+}
 
 // DefaultFields returns the keys of the Alpaca format: instruction, input and
 // output.
@@ -16,9 +22,9 @@ func DefaultFields() Fields {
 }
 
 // ParseFields reads a list such as "instruction=prompt,output=completion". On
-// the left stands instruction, input or output (or response, which means the
-// same as output), on the right a key of the source's objects. What is not
-// named keeps its default.
+// the left stands instruction, input, output (or response, which means the same)
+// or messages, on the right a key of the source's objects. What is not named
+// keeps its default.
 func ParseFields(s string) (Fields, error) {
 	f := Fields{}
 	if strings.TrimSpace(s) == "" {
@@ -35,8 +41,10 @@ func ParseFields(s string) (Fields, error) {
 			to = &f.Input
 		case "output", "response":
 			to = &f.Response
+		case "messages":
+			to = &f.Messages
 		default:
-			return Fields{}, fmt.Errorf("fields %q: unknown name %q, want instruction, input or output", s, left)
+			return Fields{}, fmt.Errorf("fields %q: unknown name %q, want instruction, input, output or messages", s, left)
 		}
 		if !ok || key == "" {
 			return Fields{}, fmt.Errorf("fields %q: no key for %s, want %s=KEY", s, left, left)
@@ -51,6 +59,9 @@ func ParseFields(s string) (Fields, error) {
 		{"instruction", "input", f.Instruction, f.Input},
 		{"instruction", "output", f.Instruction, f.Response},
 		{"input", "output", f.Input, f.Response},
+		{"instruction", "messages", f.Instruction, f.Messages},
+		{"input", "messages", f.Input, f.Messages},
+		{"output", "messages", f.Response, f.Messages},
 	} {
 		if p.keyA == p.keyB {
 			return Fields{}, fmt.Errorf("fields %q: %s and %s would both be read from %q; name another key for one of them (for input, a key that no record has means no input)", s, p.a, p.b, p.keyA)

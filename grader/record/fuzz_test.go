@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 )
 
 func FuzzReader(f *testing.F) {
-	for _, s := range append(valuesOfAllKinds, good) {
+	for _, s := range slices.Concat(valuesOfAllKinds, chats, []string{good}) {
 		f.Add([]byte("[" + s + ",\n" + good + "]\n"))
 		f.Add([]byte(good + "\n" + s + "\r\n" + good))
 	}
@@ -20,8 +21,10 @@ func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src []byte) {
 		r := NewReader(bytes.NewReader(src), "data", Options{MaxBytes: 1 << 16})
 		recs, err := readAll(r)
+		checkTurnOrder(t, recs)
+		records := firstTurns(recs)
 		at := 0
-		for i, rec := range recs {
+		for i, rec := range records {
 			n := bytes.Index(src[at:], rec.Raw)
 			if n < 0 || len(rec.Raw) == 0 {
 				t.Fatalf("record %d, %q, is not in %q from byte %d on", i, rec.Raw, src, at)
@@ -38,11 +41,38 @@ func FuzzReader(f *testing.F) {
 		if len(slow) != len(recs) || fmt.Sprint(slowErr) != fmt.Sprint(err) {
 			t.Fatalf("%d records, error %v at once; %d, error %v in pieces", len(recs), err, len(slow), slowErr)
 		}
-		checkArray(t, bytes.TrimPrefix(src, []byte("\xef\xbb\xbf")), recs, err)
+		checkArray(t, bytes.TrimPrefix(src, []byte("\xef\xbb\xbf")), records, err)
 		if err == nil && r.Shape().Array {
 			checkCopy(t, r.Shape(), recs)
 		}
 	})
+}
+
+// firstTurns returns one Record a record.
+func firstTurns(recs []*Record) []*Record {
+	return slices.DeleteFunc(slices.Clone(recs), func(rec *Record) bool { return rec.Turn > 0 })
+}
+
+// checkTurnOrder checks that the turns of a conversation come one after another,
+// and that what can be rated has the key of its texts.
+func checkTurnOrder(t *testing.T, recs []*Record) {
+	t.Helper()
+	last := &Record{Turns: 1, Index: -1}
+	for i, rec := range recs {
+		if last.Last() {
+			last = &Record{Turn: -1, Index: last.Index + 1, Raw: rec.Raw, Turns: rec.Turns}
+		}
+		if rec.Index != last.Index || rec.Turn != last.Turn+1 || rec.Turns != last.Turns || !bytes.Equal(rec.Raw, last.Raw) {
+			t.Fatalf("record %d is turn %d of %d of record %d, behind turn %d of %d of record %d", i, rec.Turn, rec.Turns, rec.Index, last.Turn, last.Turns, last.Index)
+		}
+		if rec.Fault == nil && rec.Key != contentKey(rec.Instruction, rec.Input, rec.Response) {
+			t.Fatalf("record %d: the key is not that of its texts", i)
+		}
+		last = rec
+	}
+	if !last.Last() {
+		t.Fatalf("the last turn is %d of %d", last.Turn, last.Turns)
+	}
 }
 
 // checkArray compares with encoding/json if src is a valid array.
@@ -83,7 +113,7 @@ func checkCopy(t *testing.T, shape Shape, recs []*Record) {
 	t.Helper()
 	var out bytes.Buffer
 	w := shape.newWriter(&out)
-	for _, rec := range recs {
+	for _, rec := range firstTurns(recs) {
 		if err := w.write(rec.Raw); err != nil {
 			t.Fatal(err)
 		}

@@ -8,16 +8,26 @@ import (
 )
 
 // Parse makes records of the bytes of one JSON value: one record, or one for each
-// of the assistant's turns if it is a conversation. Whatever is wrong with them
-// ends in a record's Fault. It keeps raw.
+// of the assistant's turns if it is a conversation. It is a conversation if it has
+// a list of messages and no instruction, or has the list that Fields names.
+// Whatever is wrong with them ends in a record's Fault. It keeps raw.
 func Parse(raw []byte, index int, file string, line int, f Fields) []*Record {
-	return []*Record{parse(raw, index, file, line, f.orDefault())}
+	rec := &Record{Index: index, File: file, Line: line, Raw: raw, Turns: 1}
+	if key, list := rec.parse(f.orDefault()); key != "" {
+		return rec.conversation(key, list)
+	}
+	return []*Record{rec}
 }
 
-func parse(raw []byte, index int, file string, line int, f Fields) *Record {
-	rec := &Record{Index: index, File: file, Line: line, Raw: raw, Turns: 1}
-	var texts [3]text
-	names := [3]string{f.Instruction, f.Input, f.Response}
+// parse gives the record its texts, or a Fault. Of a conversation it gives it
+// nothing and returns the key and the place of its messages.
+func (rec *Record) parse(f Fields) (key string, list text) {
+	raw := rec.Raw
+	names := [...]string{f.Instruction, f.Input, f.Response, f.Messages, f.Messages}
+	if f.Messages == "" {
+		names[3], names[4] = messagesKey, conversationsKey
+	}
+	var texts [len(names)]text
 	if err := checkObject(raw, func(m member) {
 		for i, name := range names {
 			if keyIs(raw, m.key, name) {
@@ -25,17 +35,27 @@ func parse(raw []byte, index int, file string, line int, f Fields) *Record {
 			}
 		}
 	}); err != nil {
-		at := line + bytes.Count(raw[:err.off], []byte{'\n'})
-		return rec.unreadable(BadJSON, "line %d, byte %d of the record: %s", at, err.off+1, err.msg)
+		at := rec.Line + bytes.Count(raw[:err.off], []byte{'\n'})
+		rec.unreadable(BadJSON, "line %d, byte %d of the record: %s", at, err.off+1, err.msg)
+		return "", list
 	}
 	if raw[0] != '{' {
-		return rec.unreadable(WrongType, "a record must be an object, found %s", kind(raw[0]))
+		rec.unreadable(WrongType, "a record must be an object, found %s", kind(raw[0]))
+		return "", list
 	}
 	if off := badUTF8(raw); off >= 0 {
-		return rec.unreadable(InvalidUTF8, "byte %d of the record is 0x%02x, which is not valid UTF-8; convert the file to UTF-8", off+1, raw[off])
+		rec.unreadable(InvalidUTF8, "byte %d of the record is 0x%02x, which is not valid UTF-8; convert the file to UTF-8", off+1, raw[off])
+		return "", list
+	}
+	if f.Messages != "" || texts[0].absent() {
+		for i, t := range texts[3:] {
+			if !t.absent() {
+				return names[3+i], t
+			}
+		}
 	}
 	var out [3]Text
-	for i, t := range texts {
+	for i, t := range texts[:3] {
 		switch t.first {
 		case 0:
 			continue
@@ -44,16 +64,18 @@ func parse(raw []byte, index int, file string, line int, f Fields) *Record {
 			continue
 		case '"':
 		default:
-			return rec.unreadable(WrongType, "%q is %s, want a string", names[i], kind(t.first))
+			rec.unreadable(WrongType, "%q is %s, want a string", names[i], kind(t.first))
+			return "", list
 		}
 		value, paired := unquote(raw[t.from:t.to], t.escaped)
 		if !paired {
-			return rec.unreadable(InvalidUTF8, "%q has half of a surrogate pair among its \\u escapes, which is not a character", names[i])
+			rec.unreadable(InvalidUTF8, "%q has half of a surrogate pair among its \\u escapes, which is not a character", names[i])
+			return "", list
 		}
 		out[i] = Text{value, Present}
 	}
 	rec.fill(out, f, func() string { return keysFound(raw) })
-	return rec
+	return "", list
 }
 
 // Text is one of a record's texts as its source has it.
@@ -122,14 +144,21 @@ type text struct {
 	first byte
 }
 
+// absent reports whether there is no value.
+func (t text) absent() bool { return t.first == 0 || t.first == 'n' }
+
 func (rec *Record) fault(s Status, format string, args ...any) {
-	rec.Fault = &Fault{Status: s, Reason: fmt.Sprintf(format, args...)}
+	rec.Fault = faultf(s, format, args...)
 }
 
 func (rec *Record) unreadable(s Status, format string, args ...any) *Record {
 	rec.Key = rawKey(rec.Raw)
 	rec.fault(s, format, args...)
 	return rec
+}
+
+func faultf(s Status, format string, args ...any) *Fault {
+	return &Fault{Status: s, Reason: fmt.Sprintf(format, args...)}
 }
 
 // keyIs reports whether the key at k reads as name.

@@ -76,7 +76,7 @@ func TestRead(t *testing.T) {
 
 func TestFields(t *testing.T) {
 	f, err := ParseFields("instruction=prompt, response=completion")
-	if err != nil || f != (Fields{"prompt", "input", "completion"}) {
+	if err != nil || f != (Fields{Instruction: "prompt", Input: "input", Response: "completion"}) {
 		t.Fatalf("fields %+v, error %v", f, err)
 	}
 	recs, _, err := readString(`{"prompt":"p","completion":"c","output":7}`, Options{Fields: f})
@@ -94,6 +94,8 @@ func TestFields(t *testing.T) {
 		"output=a,response=b":   "twice",
 		"instruction=input":     "instruction and input",
 		"output=x,input=x":      "input and output",
+		"messages=a,messages=b": "twice",
+		"messages=input":        "input and messages",
 		"instruction=p,,input=": "unknown name",
 	} {
 		if _, err := ParseFields(s); err == nil || !strings.Contains(err.Error(), want) {

@@ -33,6 +33,10 @@ type Record struct {
 // Where returns the record's place for people, as file:line.
 func (rec *Record) Where() string { return fmt.Sprintf("%s:%d", rec.File, rec.Line) }
 
+// Last reports whether it is the last of its conversation's turns, as every other
+// record is.
+func (r *Record) Last() bool { return r.Turn+1 >= r.Turns }
+
 // Key identifies a record by what a grader sees of it: records with the same
 // instruction, input and response have the same key, wherever they stand.
 type Key [16]byte
@@ -54,10 +58,37 @@ func contentKey(instruction, input, response string) Key {
 
 // rawKey hashes the bytes of a record whose fields cannot be read. The prefix
 // keeps it apart from every content key.
-func rawKey(raw []byte) Key {
+func rawKey(raw []byte) Key { return hashOf("raw\x00", raw) }
+
+// turnKey makes the key of a turn that cannot be read of the key that its record
+// would have: two such turns have different keys.
+func turnKey(raw Key, turn int) Key {
+	var n [8]byte
+	binary.LittleEndian.PutUint64(n[:], uint64(turn))
+	return hashOf("turn\x00", raw[:], n[:])
+}
+
+// ConversationKey returns the key of the record that a conversation's turns are
+// of: their own if there is one, else a hash of their keys in order.
+func ConversationKey(turns []*Record) Key {
+	if len(turns) == 1 {
+		return turns[0].Key
+	}
+	keys := make([][]byte, len(turns))
+	for i, t := range turns {
+		keys[i] = t.Key[:]
+	}
+	return hashOf("turns\x00", keys...)
+}
+
+// hashOf hashes parts behind a prefix, which keeps the keys of one kind apart
+// from all others.
+func hashOf(prefix string, parts ...[]byte) Key {
 	h := sha256.New()
-	h.Write([]byte("raw\x00"))
-	h.Write(raw)
+	h.Write([]byte(prefix))
+	for _, p := range parts {
+		h.Write(p)
+	}
 	var k Key
 	copy(k[:], h.Sum(nil))
 	return k

@@ -56,6 +56,18 @@ func checkObject(b []byte, visit func(member)) *syntaxError {
 	return s.err
 }
 
+// eachMember visits the members of an object that has been checked, in order.
+func eachMember(b []byte, object span, visit func(member)) {
+	s := syntax{b: b, i: object.from}
+	s.object(visit)
+}
+
+// eachElement visits the elements of an array that has been checked, in order.
+func eachElement(b []byte, array span, visit func(span)) {
+	s := syntax{b: b, i: array.from}
+	s.array(visit)
+}
+
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
 
 func (s *syntax) space() {
@@ -89,7 +101,7 @@ func (s *syntax) value() bool {
 	case c == '{':
 		return s.object(nil)
 	case c == '[':
-		return s.array()
+		return s.array(nil)
 	case c == 't':
 		return s.word("true")
 	case c == 'f':
@@ -100,6 +112,18 @@ func (s *syntax) value() bool {
 		return s.number()
 	}
 	return s.want("a value")
+}
+
+// item checks a value and returns its place.
+func (s *syntax) item() (v span, ok bool) {
+	v.from = s.i
+	if s.peek() == '"' {
+		v.escaped, ok = s.str()
+	} else {
+		ok = s.value()
+	}
+	v.to = s.i
+	return v, ok
 }
 
 func (s *syntax) enter() bool {
@@ -140,16 +164,9 @@ func (s *syntax) object(visit func(member)) bool {
 		}
 		s.i++
 		s.space()
-		m.val.from = s.i
-		if s.peek() == '"' {
-			m.val.escaped, ok = s.str()
-		} else {
-			ok = s.value()
-		}
-		if !ok {
+		if m.val, ok = s.item(); !ok {
 			return false
 		}
-		m.val.to = s.i
 		if visit != nil {
 			visit(m)
 		}
@@ -166,7 +183,7 @@ func (s *syntax) object(visit func(member)) bool {
 	}
 }
 
-func (s *syntax) array() bool {
+func (s *syntax) array(visit func(span)) bool {
 	if !s.enter() {
 		return false
 	}
@@ -174,8 +191,12 @@ func (s *syntax) array() bool {
 		return s.leave()
 	}
 	for {
-		if !s.value() {
+		v, ok := s.item()
+		if !ok {
 			return false
+		}
+		if visit != nil {
+			visit(v)
 		}
 		s.space()
 		switch s.peek() {

@@ -84,16 +84,20 @@ func (s *Selection) Verdict(n int, c Candidate) Verdict {
 	}
 	at, value, limit := s.measure(c)
 	ok := value >= limit // false for NaN
-	reason := s.compared(at, value, limit)
+	reason := s.compared(c, at, value, limit)
 	switch {
 	case !ok:
 		return Verdict{Drop, reason}
 	case s.budget < 0:
 		return Verdict{Keep, reason}
 	}
-	if len(s.criteria) > 1 && (!s.rule.limited() || s.rule.MinProb != nil) {
+	if (len(s.criteria) > 1 || c.Parts != nil) && (!s.rule.limited() || s.rule.MinProb != nil) {
 		at, value := s.least(c, s.expected)
-		reason = join(reason, s.criteria[at]+" rated "+strconv.FormatFloat(value, 'f', 2, 64))
+		what := "rating "
+		if len(s.criteria) > 1 {
+			what = s.criteria[at] + " rated "
+		}
+		reason = join(reason, c.part(at)+what+strconv.FormatFloat(value, 'f', 2, 64))
 	}
 	rank := int(s.rows[n].rank)
 	reason = join(reason, fmt.Sprintf("rank %d of %d, budget %d", rank, len(s.rivals), s.budget))
@@ -196,8 +200,16 @@ func (s *Selection) measure(c Candidate) (at int, value, limit float64) {
 	return at, value, s.rule.min()
 }
 
-// compared tells people what measure found; "" if there is no limit.
-func (s *Selection) compared(at int, value, limit float64) string {
+// part returns what stands before a statement about a rating.
+func (c Candidate) part(at int) string {
+	if at >= len(c.Parts) {
+		return ""
+	}
+	return c.Parts[at] + ": "
+}
+
+// compared tells people what measure found of c; "" if there is no limit.
+func (s *Selection) compared(c Candidate, at int, value, limit float64) string {
 	if !s.rule.limited() {
 		return ""
 	}
@@ -216,7 +228,7 @@ func (s *Selection) compared(at int, value, limit float64) string {
 	case ok:
 		sign = " >= "
 	}
-	return what + " " + shown(value, limit) + sign + number(limit)
+	return c.part(at) + what + " " + shown(value, limit) + sign + number(limit)
 }
 
 // join puts two parts of a reason together.

@@ -54,6 +54,31 @@ func TestSeveralCriteria(t *testing.T) {
 	}
 }
 
+// Where ratings are of parts of a record, the reason names the part that decides.
+func TestParts(t *testing.T) {
+	part := func(c Candidate, parts ...string) Candidate { c.Parts = parts; return c }
+	both := rated(0, 4, even...)
+	both.Ratings = append(both.Ratings, ratingOf(3, even...))
+	for _, tc := range []struct {
+		rule     Rule
+		criteria []string
+		c        Candidate
+		want     string
+	}{
+		{Rule{}, []string{"accuracy"}, part(rated(0, 3, even...), "turn 2 of 3"), "drop: turn 2 of 3: rating 3.00 < 4.5"},
+		{Rule{MinProb: ptr(0.1)}, []string{"accuracy"}, part(rated(0, 3, even...), "turn 2 of 3"), "keep: turn 2 of 3: P(rating >= 4.5) 0.25 >= 0.1"},
+		{Rule{Top: ptr(1)}, []string{"accuracy"}, part(rated(0, 3, even...), "turn 2 of 3"), "keep: turn 2 of 3: rating 3.00, rank 1 of 1, budget 1"},
+		{Rule{Top: ptr(1), Min: ptr(1.0)}, []string{"accuracy"}, part(rated(0, 3, even...), "turn 2 of 3"), "keep: turn 2 of 3: rating 3.00 >= 1, rank 1 of 1, budget 1"},
+		{Rule{}, []string{"accuracy", "helpfulness"}, part(both, "turn 1 of 3", "turn 3 of 3"), "drop: turn 3 of 3: helpfulness rated 3.00, below 4.5"},
+		{Rule{}, []string{"accuracy", "helpfulness"}, part(both, "turn 1 of 3"), "drop: helpfulness rated 3.00, below 4.5"},
+		{Rule{}, []string{"accuracy"}, Candidate{Status: record.TooLong, Reason: "turn 2 of 3: 9000 tokens", Parts: []string{"x"}}, "review: too_long: turn 2 of 3: 9000 tokens"},
+	} {
+		if got := told(decide(tc.rule, tc.criteria, []Candidate{tc.c})); got[0] != tc.want {
+			t.Errorf("%q, want %q", got[0], tc.want)
+		}
+	}
+}
+
 // A selection keeps no ratings: who adds candidates may use their memory again.
 func TestSelectionKeepsNoRatings(t *testing.T) {
 	values := []float64{3, 1, 4, 2}

@@ -33,6 +33,10 @@ type Candidate struct {
 	Status  record.Status
 	Reason  string          // why there is no rating
 	Ratings []rating.Rating // one for each criterion, on the scale; none unless Status is record.OK
+
+	// Parts says for each rating which part of the record it is of, such as "turn 2
+	// of 3", for the reason; nil if each is of the whole record.
+	Parts []string
 }
 
 // DefaultMin is the least rating to keep where a rule names neither a limit
