@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"winnow/grader/dedup"
 	"winnow/grader/journal"
 	"winnow/grader/rating"
 	"winnow/grader/record"
@@ -22,10 +23,11 @@ type Ratings interface {
 // FilterOptions says what Filter decides on and where the records go.
 type FilterOptions struct {
 	Rule    verdict.Rule
-	Turns   Turns     // how a conversation's rating comes of its turns'; MinTurn if empty
-	Limit   int       // decide on this many records of the source, a conversation being one; 0 for all
-	Kept    io.Writer // takes kept records, byte for byte
-	Dropped io.Writer // takes all others, each with its verdict; nil to leave them out
+	Turns   Turns         // how a conversation's rating comes of its turns'; MinTurn if empty
+	Dedup   dedup.Options // drop duplicates before a budget counts
+	Limit   int           // decide on this many records of the source, a conversation being one; 0 for all
+	Kept    io.Writer     // takes kept records, byte for byte
+	Dropped io.Writer     // takes all others, each with its verdict; nil to leave them out
 
 	// Visit sees every record with its verdict, in order; nil for no one. Of a
 	// conversation it sees the first turn and the entry that stands for all.
@@ -40,14 +42,23 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 	if err := o.Rule.Validate(scale); err != nil {
 		return nil, err
 	}
+	duplicates, err := dedup.New(o.Dedup)
+	if err != nil {
+		return nil, err
+	}
 	chosen := o.Rule.Select(scale, criteria)
 	layout, err := each(open, o.Limit, func(turns []*record.Record) error {
 		c := newCandidate(known, turns, o.Turns)
-		chosen.Add(c.judged())
+		last := turns[len(turns)-1] // its input is all that was said before
+		duplicates.Add(last, c.entry.Key, chosen.Add(c.judged()), c.entry.Value())
 		return nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	found := duplicates.Resolve()
+	for n := range found.All() {
+		chosen.Withdraw(n)
 	}
 
 	kept, err := layout.NewWriter(o.Kept, false)
@@ -61,6 +72,10 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 		}
 	}
 	report := newReport(scale, criteria)
+	if o.Dedup.On() {
+		number := found.Len()
+		report.Duplicates = &number
+	}
 	n := 0
 	_, err = each(open, o.Limit, func(turns []*record.Record) error {
 		rec, c := turns[0], newCandidate(known, turns, o.Turns)
@@ -68,6 +83,10 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 			return fmt.Errorf("%s: record %d changed while it was being filtered: run again when nothing writes to the file", rec.Where(), rec.Index)
 		}
 		v := chosen.Verdict(n, c.judged())
+		twin, twice := found.Lookup(n)
+		if twice {
+			v = verdict.Verdict{Decision: verdict.Drop, Reason: twin.Reason()}
+		}
 		n++
 		report.add(c.entry, v)
 		if o.Visit != nil {
@@ -79,7 +98,11 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 		case dropped == nil:
 			return nil
 		}
-		return dropped.WriteNote(rec, newNote(&c, v, criteria))
+		said := newNote(&c, v, criteria)
+		if twice {
+			said.DuplicateOf, said.Similarity = &twin.Index, &twin.Similarity
+		}
+		return dropped.WriteNote(rec, said)
 	})
 	if err != nil {
 		return nil, err
@@ -146,6 +169,9 @@ type note struct {
 	Reason  string           `json:"reason"`
 	turnNote
 	Turns []turnNote `json:"turns,omitempty"` // of a conversation, if there are several
+
+	DuplicateOf *int     `json:"duplicate_of,omitempty"` // the index of the record that stands for it
+	Similarity  *float64 `json:"similarity,omitempty"`
 }
 
 // turnNote is what is known of a record or of a turn.

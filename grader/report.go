@@ -19,12 +19,13 @@ import (
 // criteria, a record's rating is the least of its ratings, and its off-scale
 // mass the greatest.
 type Report struct {
-	Records   int                   `json:"records"`
-	Kept      int                   `json:"kept"`
-	Dropped   int                   `json:"dropped"`
-	Review    int                   `json:"review"`   // records without a rating: neither kept nor dropped
-	Statuses  map[record.Status]int `json:"statuses"` // every record's status
-	Truncated int                   `json:"truncated"`
+	Records    int                   `json:"records"`
+	Kept       int                   `json:"kept"`
+	Dropped    int                   `json:"dropped"`
+	Review     int                   `json:"review"`   // records without a rating: neither kept nor dropped
+	Statuses   map[record.Status]int `json:"statuses"` // every record's status
+	Truncated  int                   `json:"truncated"`
+	Duplicates *int                  `json:"duplicates,omitempty"` // of the dropped ones; nil if none were sought
 	Distribution
 	Criteria []Criterion `json:"-"` // each one's own; none if there is but one
 }
@@ -128,6 +129,9 @@ func (r *Report) WriteText(w io.Writer, width int) error {
 	}
 	if r.Truncated > 0 {
 		fmt.Fprintf(&b, "  %6d rated with the middle of the response left out\n", r.Truncated)
+	}
+	if r.Duplicates != nil {
+		fmt.Fprintf(&b, "  %6d dropped as duplicates\n", *r.Duplicates)
 	}
 	switch {
 	case r.Rated() == 0:

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"winnow/grader"
+	"winnow/grader/dedup"
 	"winnow/grader/journal"
 	"winnow/grader/record"
 	"winnow/grader/verdict"
@@ -20,6 +21,7 @@ func filterCommand() *cli.Command {
 		Description: `Examples:
   winnow filter data.json -m model.gguf --min 4.5 -o kept.json
   winnow filter data.json --scores scores.jsonl --top 9000 -o kept.json
+  winnow filter data.json --scores scores.jsonl --top 9000 --dedup near -o kept.json
 
 With a model, records that the scores file does not have yet are graded first.
 With --scores alone nothing is graded and no model is needed. What is kept
@@ -31,7 +33,7 @@ as a whole: --turns says what its turns' ratings come to.
 Without -o the files are named after the first DATA, in the current folder:
 DATA.kept and DATA.dropped with its extension. Files whose names end with .gz or
 .zst are compressed.`,
-		Flags: append(append(append(append(sourceFlags(), rejectFlags()...), ruleFlags()...), gradingFlags()...),
+		Flags: append(append(append(append(append(sourceFlags(), rejectFlags()...), ruleFlags()...), dedupFlags()...), gradingFlags()...),
 			&cli.StringFlag{Name: "scores", Usage: "scores `FILE` (default: the first DATA's name with .scores.jsonl, in the current folder)"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` of kept records; - for stdout"},
 			&cli.StringFlag{Name: "dropped", Usage: "`FILE` of all others, each with its verdict and reason in the member \"" + record.NoteMember + "\" or, of tables, in columns of such names"},
@@ -79,7 +81,11 @@ func filter(c *cli.Context) error {
 	if err != nil {
 		return usageError{fmt.Errorf("--turns: %w", err)}
 	}
-	f := &filterRun{turns: turns, c: c, src: src, kept: c.String("output"), dropped: c.String("dropped"), scores: c.String("scores")}
+	alike, err := dedupOf(c)
+	if err != nil {
+		return err
+	}
+	f := &filterRun{c: c, src: src, turns: turns, dedup: alike, kept: c.String("output"), dropped: c.String("dropped"), scores: c.String("scores")}
 	if f.kept == "" {
 		f.kept = src.stem() + ".kept" + src.ext()
 		if f.dropped == "" {
@@ -111,6 +117,7 @@ type filterRun struct {
 	c                     *cli.Context
 	src                   source
 	turns                 grader.Turns
+	dedup                 dedup.Options
 	scores, kept, dropped string
 }
 
@@ -167,7 +174,7 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 
 // decide writes the kept and dropped records and what is printed about them.
 func (f *filterRun) decide(index *journal.Index) (_ *grader.Report, err error) {
-	o := grader.FilterOptions{Rule: ruleOf(f.c), Turns: f.turns, Limit: f.src.limit}
+	o := grader.FilterOptions{Rule: ruleOf(f.c), Turns: f.turns, Dedup: f.dedup, Limit: f.src.limit}
 	if err := o.Rule.Validate(index.Scale()); err != nil {
 		return nil, usageError{err}
 	}

@@ -30,8 +30,10 @@ type Selection struct {
 // row is what is kept of each candidate.
 type row struct {
 	key  record.Key
-	rank int32 // from 1; 0 if it does not compete for a budget
+	rank int32 // from 1; 0 if it does not compete for a budget, withdrawn if it is out of the race
 }
+
+const withdrawn = -1
 
 // rival is what a budget needs of a candidate: of all its criteria the least.
 type rival struct {
@@ -52,19 +54,19 @@ func (s *Selection) Len() int { return len(s.rows) }
 // Key returns the key of the nth candidate added, from 0.
 func (s *Selection) Key(n int) record.Key { return s.rows[n].key }
 
-// Add takes the next candidate. It keeps nothing that the candidate refers to.
-// After the first Verdict nothing may be added.
-func (s *Selection) Add(c Candidate) {
+// Add takes the next candidate and reports whether it is rated. It keeps nothing
+// that the candidate refers to. After the first Verdict nothing may be added.
+func (s *Selection) Add(c Candidate) (rated bool) {
 	if s.ranked {
 		panic("verdict: a candidate is added after the first verdict")
 	}
 	s.rows = append(s.rows, row{key: c.Key})
 	if s.unrated(c) != "" {
-		return
+		return false
 	}
 	s.rated++
 	if s.rule.Top == nil && s.rule.TopPercent == nil {
-		return
+		return true
 	}
 	if _, value, limit := s.measure(c); value >= limit {
 		v := rival{value: math.Inf(1), top: math.Inf(1), index: c.Index, row: int32(len(s.rows) - 1)}
@@ -72,6 +74,20 @@ func (s *Selection) Add(c Candidate) {
 			v.value, v.top = min(v.value, x.Value), min(v.top, x.Probs[len(x.Probs)-1])
 		}
 		s.rivals = append(s.rivals, v)
+	}
+	return true
+}
+
+// Withdraw drops the nth candidate added, from 0, which is rated: it takes no place of
+// a budget, and a share of the rated ones is one of the others. After the first
+// Verdict none may be withdrawn.
+func (s *Selection) Withdraw(n int) {
+	if s.ranked {
+		panic("verdict: a candidate is withdrawn after the first verdict")
+	}
+	if s.rows[n].rank != withdrawn {
+		s.rows[n].rank = withdrawn
+		s.rated--
 	}
 }
 
@@ -81,6 +97,9 @@ func (s *Selection) Verdict(n int, c Candidate) Verdict {
 	s.rank()
 	if reason := s.unrated(c); reason != "" {
 		return Verdict{Review, reason}
+	}
+	if s.rows[n].rank == withdrawn {
+		return Verdict{Drop, "withdrawn"}
 	}
 	at, value, limit := s.measure(c)
 	ok := value >= limit // false for NaN
@@ -113,6 +132,7 @@ func (s *Selection) rank() {
 		return
 	}
 	s.ranked = true
+	s.rivals = slices.DeleteFunc(s.rivals, func(v rival) bool { return s.rows[v.row].rank == withdrawn })
 	s.budget = s.rule.budget(s.rated)
 	slices.SortFunc(s.rivals, func(a, b rival) int {
 		if c := cmp.Compare(b.value, a.value); c != 0 {

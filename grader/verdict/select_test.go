@@ -118,3 +118,41 @@ func TestSelectionAddLate(t *testing.T) {
 	}()
 	s.Add(c)
 }
+
+// A withdrawn candidate takes no place, and a share is one of those that are left.
+func TestWithdraw(t *testing.T) {
+	in := []Candidate{rated(0, 5, even...), rated(1, 1, even...), rated(2, 4, even...), rated(3, 3, even...), {Index: 4, Status: record.TooLong}}
+	for name, tc := range map[string]struct {
+		rule Rule
+		want []string
+	}{
+		"top": {Rule{Top: ptr(2)}, []string{"drop: withdrawn", "drop: rank 3 of 3, budget 2", "keep: rank 1 of 3, budget 2", "keep: rank 2 of 3, budget 2", "review: too_long"}},
+		"percent": {Rule{TopPercent: ptr(50.0), Min: ptr(2.0)},
+			[]string{"drop: withdrawn", "drop: rating 1.00 < 2", "keep: rating 4.00 >= 2, rank 1 of 2, budget 1", "drop: rating 3.00 >= 2, rank 2 of 2, budget 1", "review: too_long"}},
+		"limit": {Rule{Min: ptr(3.0)}, []string{"drop: withdrawn", "drop: rating 1.00 < 3", "keep: rating 4.00 >= 3", "keep: rating 3.00 >= 3", "review: too_long"}},
+	} {
+		s := tc.rule.Select(scale(), []string{"test"})
+		for i, c := range in {
+			if got := s.Add(c); got != (i < 4) {
+				t.Errorf("%s: candidate %d is rated: %t", name, i, got)
+			}
+		}
+		s.Withdraw(0)
+		s.Withdraw(0) // a second time changes nothing
+		var got []Verdict
+		for i, c := range in {
+			got = append(got, s.Verdict(i, c))
+		}
+		if !slices.Equal(told(got), tc.want) {
+			t.Errorf("%s:\n%q\nwant\n%q", name, told(got), tc.want)
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: a candidate could be withdrawn after a verdict", name)
+				}
+			}()
+			s.Withdraw(1)
+		}()
+	}
+}
