@@ -1,7 +1,7 @@
 // Command pipeline measures everything of a grading run but the model: from the
 // file through reading, batching and rating to the journal, with an engine that
-// answers at once. It grades a tenth of the records first, so that it shows how
-// time and memory grow.
+// answers at once; and the opening of that journal by a run that goes on. It grades a
+// tenth of the records first, so that it shows how time and memory grow.
 //
 //	go run ./bench/pipeline -records 1000000
 //
@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"winnow/grader"
 	"winnow/grader/journal"
@@ -48,8 +49,10 @@ type run struct {
 	RecordRate float64            `json:"records_per_s"`
 	Fill       float64            `json:"packing_fill"`
 	Busy       map[string]float64 `json:"busy_s"`
-	Heap       uint64             `json:"heap_bytes"`     // in use when the last record is settled
-	PeakRSS    int64              `json:"peak_rss_bytes"` // of the process until then
+	Heap       uint64             `json:"heap_bytes"`        // in use when the last record is settled
+	PeakRSS    int64              `json:"peak_rss_bytes"`    // of the process until then
+	Reopen     float64            `json:"reopen_s"`          // opening the journal again
+	ReopenHeap int64              `json:"reopen_heap_bytes"` // that the open journal keeps
 }
 
 func main() {
@@ -99,10 +102,10 @@ func median(n, repeats int) (result, error) {
 // measure grades n records, and before that a tenth of them. Its files are in dir.
 func measure(dir string, n int) (r result, err error) {
 	r.Cores = runtime.GOMAXPROCS(0)
-	if r.Tenth, err = grade(dir, n/10); err != nil {
+	if r.Tenth, err = gradeAndReopen(dir, n/10); err != nil {
 		return r, err
 	}
-	if r.Whole, err = grade(dir, n); err != nil {
+	if r.Whole, err = gradeAndReopen(dir, n); err != nil {
 		return r, err
 	}
 	r.TimeGrowth = r.Whole.Seconds / r.Tenth.Seconds
@@ -114,6 +117,27 @@ func measure(dir string, n int) (r result, err error) {
 func paths(dir string, n int) (data, scores string) {
 	stem := filepath.Join(dir, fmt.Sprint(n))
 	return stem + ".json", stem + ".jsonl"
+}
+
+// gradeAndReopen grades n records and then opens their journal as a run does that
+// goes on.
+func gradeAndReopen(dir string, n int) (run, error) {
+	r, err := grade(dir, n)
+	if err != nil {
+		return r, err
+	}
+	_, scores := paths(dir, n)
+	before, start := heapInUse(), time.Now()
+	j, err := journal.Open(scores, instant{}.Manifest())
+	if err != nil {
+		return r, err
+	}
+	r.Reopen = time.Since(start).Seconds()
+	r.ReopenHeap = int64(heapInUse()) - int64(before)
+	if j.Len() != n {
+		err = fmt.Errorf("the journal has %d entries of %d records", j.Len(), n)
+	}
+	return r, errors.Join(err, j.Close())
 }
 
 // grade writes a file of n records and grades it.

@@ -119,6 +119,9 @@ func TestMeasure(t *testing.T) {
 	if r.Cores < 1 || r.Tenth.Records != 100 || r.Whole.Records != 1005 {
 		t.Errorf("%+v, want 100 and 1005 records", r)
 	}
+	if !(r.Tenth.Reopen > 0 && r.Whole.Reopen > 0) {
+		t.Errorf("opening the journals again took %v and %v s", r.Tenth.Reopen, r.Whole.Reopen)
+	}
 	if want := r.Whole.Seconds / r.Tenth.Seconds; r.TimeGrowth != want {
 		t.Errorf("time grew to %v times, want %v", r.TimeGrowth, want)
 	}
@@ -140,5 +143,17 @@ func TestMedian(t *testing.T) {
 	}
 	if len(r.Growths) != 3 || !slices.IsSorted(r.Growths) || r.TimeGrowth != r.Growths[1] || r.Whole.Records != 100 {
 		t.Errorf("%+v, want the middle one of three", r)
+	}
+}
+
+// An open journal keeps its keys and little more.
+func TestReopen(t *testing.T) {
+	const n = 40_000
+	r, err := gradeAndReopen(t.TempDir(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if perEntry := float64(r.ReopenHeap) / n; !(perEntry >= 16 && perEntry <= 100) || !(r.Reopen > 0) {
+		t.Errorf("opened in %v s, the journal keeps %.1f bytes an entry, want 16 to 100", r.Reopen, perEntry)
 	}
 }

@@ -56,6 +56,7 @@ func exitCode(err error) int {
 	var damage *journal.DamageError
 	var mismatch *journal.MismatchError
 	var version *journal.VersionError
+	var conflict *journal.ConflictError
 	switch {
 	case err == nil:
 		return exitOK
@@ -65,7 +66,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &ungraded):
 		return exitUngraded
-	case errors.As(err, &damage), errors.As(err, &mismatch), errors.As(err, &version):
+	case errors.As(err, &damage), errors.As(err, &mismatch), errors.As(err, &version), errors.As(err, &conflict):
 		return exitJournal
 	case errors.Is(err, journal.ErrLocked):
 		return exitLocked

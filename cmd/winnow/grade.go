@@ -29,9 +29,15 @@ another model, rubric, scale or setting is refused.
 DATA may hold conversations ("messages" or "conversations"): each turn of the
 assistant is rated, with what comes before it as its context.
 
-` + dataHelp,
+` + dataHelp + `
+
+--shard 2/8 rates one of eight parts of DATA, for the second of eight machines that
+need not know of each other; its scores file is DATA.scores-2-of-8.jsonl. winnow
+merge puts the eight files together, to the same bytes that it makes of the file of
+one machine. Which part a record belongs to is decided by its texts alone.`,
 		Flags: append(append(append(sourceFlags(), rejectFlags()...), gradingFlags()...),
 			&cli.StringFlag{Name: "output", Aliases: []string{"o", "scores"}, Usage: "scores `FILE` (default: the first DATA's name with .scores.jsonl, in the current folder)"},
+			&cli.StringFlag{Name: "shard", Usage: "rate part I of N alone: `I/N`, such as 2/8; --limit counts records of the whole"},
 			&cli.BoolFlag{Name: "json", Usage: "print a summary as one line of JSON"},
 		),
 		OnUsageError: onUsageError,
@@ -42,9 +48,14 @@ assistant is rated, with what comes before it as its context.
 			}
 			defer src.close()
 			src.options.Mixed = true // nothing is written in their layout
+			if c.IsSet("shard") {
+				if src.shard, err = grader.ParseShard(c.String("shard")); err != nil {
+					return usagef("--shard: %w", err)
+				}
+			}
 			path := c.String("output")
 			if path == "" {
-				path = src.stem() + ".scores.jsonl"
+				path = src.stem() + ".scores" + src.shard.Suffix() + ".jsonl"
 			}
 			if err := checkScores("-o", path); err != nil {
 				return err
@@ -126,7 +137,7 @@ func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 		}
 		return nil, err
 	}
-	out := &gradeSummary{Kind: "summary", Records: done.Records, Graded: done.Rated, Known: known, Seconds: done.Took.Seconds(), Statuses: done.Statuses}
+	out := &gradeSummary{Kind: "summary", Shard: r.src.shard.String(), Records: done.Records, Graded: done.Rated, Known: known, Seconds: done.Took.Seconds(), Statuses: done.Statuses}
 	if done.Done != done.Records {
 		out.Turns = done.Done
 	}
@@ -139,6 +150,7 @@ func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 // gradeSummary tells what a grading run did.
 type gradeSummary struct {
 	Kind            string                `json:"kind"`
+	Shard           string                `json:"shard,omitempty"`
 	Records         int                   `json:"records"`
 	Graded          int                   `json:"graded"` // entries that this run added
 	Known           int                   `json:"known"`  // entries that the scores file had before

@@ -51,6 +51,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
   winnow filter data.json -m model.gguf --min 4.5 -o kept.json   grade and keep
   winnow grade data.json -m model.gguf -o scores.jsonl           ratings only; run again to resume
   winnow filter data.json --scores scores.jsonl --top 9000       decide again, no model needed
+  winnow merge scores-*-of-8.jsonl -o scores.jsonl               one scores file of eight machines
   winnow inspect data.json --index 17 -m model.gguf              the exact prompt and the distribution
   winnow doctor -m model.gguf                                    is this build right for this machine?
 
@@ -82,7 +83,7 @@ graded; 4 model or device unavailable; 5 damaged or mismatching scores file;
 		},
 		Commands: []*cli.Command{
 			gradeCommand(), filterCommand(), inspectCommand(), rubricsCommand(),
-			doctorCommand(), benchCommand(), modelsCommand(),
+			doctorCommand(), benchCommand(), modelsCommand(), journalCommand(), mergeCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"winnow/grader"
 	"winnow/grader/data"
 	"winnow/grader/record"
 )
@@ -47,6 +48,7 @@ type source struct {
 	paths   []string // at least one
 	options data.Options
 	limit   int
+	shard   grader.Shard // of which alone records are read
 	rejects string
 	strict  bool
 	stdout  io.Writer // for rejects
@@ -89,7 +91,13 @@ func (s source) close() {
 	}
 }
 
-func (s source) open() (record.Source, error) { return data.Open(s.paths, s.options) }
+func (s source) open() (record.Source, error) {
+	r, err := data.Open(s.paths, s.options)
+	if err != nil {
+		return nil, err
+	}
+	return s.shard.Source(r, s.limit), nil
+}
 
 // scan goes through the data once, so that damage shows before a model is loaded.
 // It writes the list of rejects.

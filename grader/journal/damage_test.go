@@ -69,7 +69,7 @@ func TestCutEverywhere(t *testing.T) {
 				sameEntries(t, fmt.Sprintf("first %d bytes", n), m, x, roundAll(entries[:whole]))
 			}
 			*warnings = 0
-			j, err := Open(path, m)
+			j, err := open(path, m, new(fault).disk()) // a thousand times: nothing is really synced
 			if err != nil {
 				t.Fatalf("open the first %d bytes: %v", n, err)
 			}
@@ -126,8 +126,8 @@ func openLeavesAlone(t *testing.T, path string, m Manifest, content []byte) erro
 
 func TestDamageMessage(t *testing.T) {
 	for line, want := range map[int]string{
-		1: "s.jsonl:1: broken; restore the file from a copy, or give the path of a new file to grade every record again",
-		7: "s.jsonl:7: broken; restore the file from a copy, or delete this line to have its record graded again",
+		1: "s.jsonl:1: broken; restore the file from a copy, give the path of a new file to grade every record again, or see winnow journal repair --help",
+		7: "s.jsonl:7: broken; restore the file from a copy, or run winnow journal repair to move damaged lines aside, and have their records graded again",
 	} {
 		if err := (&DamageError{"s.jsonl", line, "broken"}); err.Error() != want {
 			t.Errorf("%v\nwant %s", err, want)
@@ -178,7 +178,9 @@ func TestDamage(t *testing.T) {
 		"key twice":       {m, slices.Concat(b, b[split:]), 3, "000000ff000000000000000000000000 stands in an earlier line"},
 		"short key":       line(`"key":"00`, `"key":"`).because("32 hexadecimal digits"),
 		"blank line":      {m, slices.Concat(b, []byte("\n")), 3, "checksum"},
-		"CRLF":            {m, bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")), 1, "checksum"},
+		"CRLF":            {m, bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")), 1, "line ends"},
+		"CRLF below":      {m, slices.Concat(b[:split], bytes.ReplaceAll(b[split:], []byte("\n"), []byte("\r\n"))), 2, "line ends"},
+		"two journals":    {m, slices.Concat(b, b), 3, "winnow merge puts several together"},
 		"no number":       line("2.95", "Inf").because("want a number"),
 		"huge number":     line("2.95", "1e999").because("want a number"),
 		"no probability":  line("0.3", "1.3").because("want a probability"),

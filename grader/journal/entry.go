@@ -194,10 +194,16 @@ func seal(b []byte, start int) []byte {
 	return append(b, sealEnd+"\n"...)
 }
 
+// errCRLF is damage that Repair can undo.
+var errCRLF = errors.New("the line ends in a carriage return and not in a checksum: something has converted the file's line ends, which winnow journal repair undoes")
+
 // unseal returns the body of a line, which comes without its newline.
 func unseal(line []byte) ([]byte, error) {
 	n := len(line) - sealBytes
 	if n < 0 || string(line[n:n+len(sealStart)]) != sealStart || string(line[len(line)-len(sealEnd):]) != sealEnd {
+		if bytes.HasSuffix(line, []byte(sealEnd+"\r")) {
+			return nil, errCRLF
+		}
 		return nil, errors.New("the line does not end in a checksum")
 	}
 	have := line[n+len(sealStart):][:sealDigits]

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"winnow/grader/record"
 )
 
 // ErrLocked says that another process, or another Journal of this one, is
@@ -22,9 +24,9 @@ type DamageError struct {
 
 // Error names the file and the line, and says what to do.
 func (e *DamageError) Error() string {
-	next := "restore the file from a copy, or delete this line to have its record graded again"
+	next := "restore the file from a copy, or run winnow journal repair to move damaged lines aside, and have their records graded again"
 	if e.Line == 1 {
-		next = "restore the file from a copy, or give the path of a new file to grade every record again"
+		next = "restore the file from a copy, give the path of a new file to grade every record again, or see winnow journal repair --help"
 	}
 	return fmt.Sprintf("%s:%d: %s; %s", e.Path, e.Line, e.Msg, next)
 }
@@ -47,14 +49,53 @@ func (e *VersionError) Error() string {
 }
 
 // MismatchError says that a journal holds the ratings of another judge than
-// the one that is about to write to it.
+// the run that is about to write to it, or than another journal.
 type MismatchError struct {
 	Path        string
-	Differences []string // of Manifest.Differences; at least one
+	Than        string   // the other journal; empty if it is a run
+	Differences []string // of their manifests; at least one
 }
 
 // Error names the file and every difference, and says what to do.
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("%s: its ratings and those of this run may not be mixed: %s; repeat the earlier settings, or give the path of a new file",
-		e.Path, strings.Join(e.Differences, "; "))
+	other, next := "this run", "repeat the earlier settings, or give the path of a new file"
+	if e.Than != "" {
+		other, next = e.Than, "put together only files of one model, rubric and settings"
+	}
+	return fmt.Sprintf("%s: its ratings and those of %s may not be mixed: %s; %s", e.Path, other, strings.Join(e.Differences, "; "), next)
+}
+
+// ConflictError says that two journals of one judge have different entries for
+// one record.
+type ConflictError struct {
+	Key   record.Key
+	Lines [2]Line
+	More  int // records of which the same is true
+}
+
+// Line is a line of a journal.
+type Line struct {
+	Path string
+	Line int // from 1
+}
+
+// Error names both lines and says what to do.
+func (e *ConflictError) Error() string {
+	more := ""
+	if e.More > 0 {
+		more = fmt.Sprintf(" (and so have %d records more)", e.More)
+	}
+	a, b := e.Lines[0], e.Lines[1]
+	return fmt.Sprintf("%s:%d and %s:%d have different entries for the record %s%s: they are of sources in another order, or of ratings that are not deterministic; leave one file out, or take the entry of the file named first with --prefer first",
+		a.Path, a.Line, b.Path, b.Line, e.Key, more)
+}
+
+// lineError says what is wrong with a line of the journal at path.
+func lineError(path string, line int, err error) error {
+	var version *VersionError
+	if errors.As(err, &version) {
+		version.Path = path
+		return version
+	}
+	return &DamageError{path, line, err.Error()}
 }

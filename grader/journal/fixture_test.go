@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -161,4 +162,21 @@ func written(t *testing.T, m Manifest, entries []Entry) (string, []byte) {
 		t.Fatal(err)
 	}
 	return path, b
+}
+
+// fiveLines returns the lines of a journal of four entries, with their newlines.
+func fiveLines(t *testing.T) (Manifest, [][]byte) {
+	t.Helper()
+	m := manifestOf(1)
+	_, b := written(t, m, someEntries(t, 1))
+	return m, bytes.SplitAfter(b, []byte("\n"))[:5]
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -4,10 +4,13 @@
 // record. Every line ends in the member "crc", the CRC-32C of the bytes before
 // it. What Append has acknowledged is on disk; a run that dies while writing
 // leaves at most whole lines that nobody was told of and one unfinished line,
-// which the next Open cuts off. Ratings are kept in single precision.
+// which the next Open cuts off. Any other line that is not as it was written is
+// damage: the file is refused with the line's number and left alone, until Repair
+// moves such lines aside. Ratings are kept in single precision.
 //
 // A run opens its journal with Open and keeps little more than the keys of its
-// entries in memory; Read gives all that a file says.
+// entries in memory; Read gives all that a file says. Merge makes one journal of
+// several.
 package journal
 
 import (
@@ -19,16 +22,15 @@ import (
 	"path/filepath"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"winnow/grader/record"
 )
 
 // Journal is a scores file that is open for appending. Its methods may be
 // called by several goroutines: Append and Close wait for one another, while
-// Has, Status and Len answer at any time, during an Append as before it.
+// Status and Len answer at any time, during an Append as before it.
 type Journal struct {
 	path  string
+	disk  disk
 	known known
 
 	mu    sync.Mutex // of all below
@@ -43,35 +45,24 @@ type Journal struct {
 	keys  map[record.Key]struct{}
 }
 
-// file is what a Journal needs of an *os.File.
-type file interface {
-	io.WriterAt
-	io.Closer
-	Sync() error
-	Truncate(size int64) error
-}
-
 // Open opens the journal at path for a run whose judge is m, and makes it if
 // it is missing or empty.
 //
 // The file stays locked until Close: a second Open fails with ErrLocked. An
 // unfinished last line is cut off with a warning. A *DamageError, a
 // *VersionError or a *MismatchError leaves the file as it is.
-func Open(path string, m Manifest) (*Journal, error) {
-	return open(path, m, func(f *os.File) file { return f })
-}
+func Open(path string, m Manifest) (*Journal, error) { return open(path, m, realDisk()) }
 
-// open lets a test put itself between a journal and its file.
-func open(path string, m Manifest, wrap func(*os.File) file) (*Journal, error) {
+func open(path string, m Manifest, d disk) (*Journal, error) {
 	line, m, err := m.line()
 	if err != nil {
 		return nil, fmt.Errorf("open journal %s: manifest of this run: %w", path, err)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	f, err := claim(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
-		return nil, fmt.Errorf("open journal: %w", err)
+		return nil, err
 	}
-	j := &Journal{path: path, file: wrap(f), parse: newParser(m), keys: map[record.Key]struct{}{}}
+	j := &Journal{path: path, disk: d, file: d.wrap(f), parse: newParser(m), keys: map[record.Key]struct{}{}}
 	if err := j.load(f, m, line); err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
@@ -79,16 +70,6 @@ func open(path string, m Manifest, wrap func(*os.File) file) (*Journal, error) {
 }
 
 func (j *Journal) load(f *os.File, m Manifest, manifestLine []byte) error {
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("open journal: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("open journal %s: want a regular file, found one with mode %s", j.path, info.Mode())
-	}
-	if err := lock(f); err != nil {
-		return fmt.Errorf("lock journal %s: %w", j.path, err)
-	}
 	c, err := load(j.path, f, &j.known)
 	if err != nil {
 		return err
@@ -98,58 +79,38 @@ func (j *Journal) load(f *os.File, m Manifest, manifestLine []byte) error {
 		return j.create(manifestLine)
 	}
 	if diffs := c.manifest.Differences(m); len(diffs) > 0 {
-		return &MismatchError{j.path, diffs}
+		return &MismatchError{Path: j.path, Differences: diffs}
 	}
 	if j.size = c.size; c.torn > 0 {
 		slog.Warn("the journal's last line is unfinished and is cut off", "path", j.path, "line", c.lines+1, "bytes", c.torn)
 		if err := j.file.Truncate(j.size); err != nil {
-			return fmt.Errorf("cut the unfinished last line of journal %s: %w", j.path, err)
-		}
-		if err := j.file.Sync(); err != nil {
-			return fmt.Errorf("cut the unfinished last line of journal %s: %w", j.path, err)
+			return failed("cut the unfinished last line of journal", j.path, err)
 		}
 	}
-	return nil
+	// A run that was killed may have left lines, and the file's name, that were
+	// never synced. From here on they are known.
+	if err := j.file.Sync(); err != nil {
+		return failed("open journal", j.path, err)
+	}
+	return j.syncDir()
 }
 
 // create begins the file anew, with the manifest's line.
 func (j *Journal) create(manifestLine []byte) error {
 	if err := j.file.Truncate(0); err != nil {
-		return fmt.Errorf("begin journal %s: %w", j.path, err)
+		return failed("begin journal", j.path, err)
 	}
 	if err := j.write(manifestLine); err != nil {
-		return fmt.Errorf("begin journal %s: %w", j.path, err)
+		return failed("begin journal", j.path, err)
 	}
-	if err := syncDir(filepath.Dir(j.path)); err != nil {
-		return fmt.Errorf("begin journal %s: its directory: %w", j.path, err)
+	return j.syncDir()
+}
+
+func (j *Journal) syncDir() error {
+	if err := j.disk.syncDir(filepath.Dir(j.path)); err != nil {
+		return failed("open journal", j.path, fmt.Errorf("its directory: %w", err))
 	}
 	return nil
-}
-
-// lock takes the file for this journal alone, or fails with ErrLocked.
-func lock(f *os.File) error {
-	for {
-		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
-		case unix.EINTR:
-		case unix.EWOULDBLOCK:
-			return ErrLocked
-		default:
-			return err
-		}
-	}
-}
-
-// syncDir makes a new file's name last. Some file systems cannot do so, and
-// say EINVAL.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	if err := dir.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
-		return errors.Join(err, dir.Close())
-	}
-	return dir.Close()
 }
 
 // Status returns the status of the record with this key, if it has an entry that
@@ -159,14 +120,14 @@ func (j *Journal) Status(key record.Key) (record.Status, bool) { return j.known.
 // Len returns the number of entries that are on disk.
 func (j *Journal) Len() int { return j.known.len() }
 
-// Append writes entries and returns once they are on disk and known to Has. It
+// Append writes entries and returns once they are on disk and known to Status. It
 // keeps nothing of them.
 //
 // An entry that cannot stand in the journal fails the call before anything is
 // written: one whose key is there already, that has a rating without the status
 // record.OK or not one for each criterion with it, or whose ratings are not on
-// the manifest's scale. After a failed write nothing is tried again: every
-// later call fails.
+// the manifest's scale. After a failed write or fsync nothing is tried again:
+// every later call fails.
 func (j *Journal) Append(entries []Entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -180,7 +141,7 @@ func (j *Journal) Append(entries []Entry) error {
 		return fmt.Errorf("append to journal %s: %w", j.path, err)
 	}
 	if err := j.write(j.buf); err != nil {
-		return fmt.Errorf("append to journal %s: %w; what was graded before is kept: remove the cause and run again to go on", j.path, err)
+		return fmt.Errorf("append to journal %s: %w; what was graded before is kept: %s and run again to go on", j.path, err, remedy(err))
 	}
 	j.known.mu.Lock()
 	defer j.known.mu.Unlock()
@@ -228,24 +189,28 @@ func (j *Journal) encodeOne(e *Entry) (code uint8, err error) {
 }
 
 // write appends b to the file for good. If it cannot, it takes back what it
-// wrote, so that whole lines are left; if it cannot do that either, the next
-// Open will. After a failed fsync the lines stay: they are whole, and whether
-// they are on disk nobody knows.
+// wrote; if it cannot do that either, the next Open cuts what is unfinished.
+//
+// That holds for a failed fsync too: the kernel may have dropped the pages and
+// call them clean, so that a later run would read, and believe, lines that are
+// not on disk. Taking them back is no second try: their records have no entry.
 func (j *Journal) write(b []byte) error {
 	n, err := j.file.WriteAt(b, j.size)
 	if err == nil && n != len(b) {
 		err = io.ErrShortWrite
 	}
-	if err != nil {
-		j.err = err
-		return errors.Join(err, j.file.Truncate(j.size))
+	if err == nil {
+		err = j.file.Sync()
 	}
-	if err := j.file.Sync(); err != nil {
-		j.err = err
-		return err
+	if err == nil {
+		j.size += int64(len(b))
+		return nil
 	}
-	j.size += int64(len(b))
-	return nil
+	j.err = err
+	if back := j.file.Truncate(j.size); back != nil {
+		err = fmt.Errorf("%w (and what was written cannot be taken back: %w)", err, back)
+	}
+	return err
 }
 
 // Close unlocks and closes the file. Calling it again does nothing.
@@ -261,7 +226,7 @@ func (j *Journal) Close() error {
 		j.err = errClosed
 	}
 	if err != nil {
-		return fmt.Errorf("close journal %s: %w", j.path, err)
+		return failed("close journal", j.path, err)
 	}
 	return nil
 }

@@ -186,7 +186,7 @@ func TestMismatch(t *testing.T) {
 			t.Errorf("%v\nwant %s", err, want)
 		}
 	}
-	err := error(&MismatchError{"s.jsonl", []string{"a: x", "b: y"}})
+	err := error(&MismatchError{"s.jsonl", "", []string{"a: x", "b: y"}})
 	if want := "s.jsonl: its ratings and those of this run may not be mixed: a: x; b: y; repeat the earlier settings, or give the path of a new file"; err.Error() != want {
 		t.Errorf("%v\nwant %s", err, want)
 	}

@@ -70,10 +70,15 @@ type Runtime struct {
 // Differences says in which fields the manifest of a journal, m, differs from
 // that of a run, one sentence for each field. The model's name is not compared.
 func (m Manifest) Differences(run Manifest) []string {
+	return m.differences(run, "the journal", "this run")
+}
+
+// differences calls the two manifests by these names.
+func (m Manifest) differences(run Manifest, this, that string) []string {
 	var diffs []string
 	compare := func(field, journal, run string) {
 		if journal != run {
-			diffs = append(diffs, fmt.Sprintf("%s: the journal has %s, this run has %s", field, orEmpty(journal), orEmpty(run)))
+			diffs = append(diffs, fmt.Sprintf("%s: %s has %s, %s has %s", field, this, orEmpty(journal), that, orEmpty(run)))
 		}
 	}
 	compareHash := func(field, journal, run string) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 
 	"winnow/grader/record"
 )
@@ -19,6 +18,10 @@ type flat struct {
 	status, reason     []byte
 	modes              []int32   // position in the scale, one for each criterion; none without a rating
 	numbers            []float64 // for each criterion: value, off-scale mass, entropy, then a probability for each rating
+
+	// Where the line stands.
+	line, bytes int32 // its number, from 1, and its length without the newline
+	at          int64 // of its first byte in the file
 }
 
 // numbersBefore counts the numbers of a rating that stand before its
@@ -206,7 +209,7 @@ func (s *scanner) integer() int32 {
 // rating written as 4.6 is not less than a limit given as 4.6.
 func (s *scanner) number() float64 {
 	n := 0
-	for n < len(s.rest) && strings.IndexByte("0123456789+-.eE", s.rest[n]) >= 0 {
+	for n < len(s.rest) && inNumber(s.rest[n]) {
 		n++
 	}
 	x, err := strconv.ParseFloat(string(s.rest[:n]), 64)
@@ -216,6 +219,11 @@ func (s *scanner) number() float64 {
 	}
 	s.rest = s.rest[n:]
 	return x
+}
+
+// inNumber reports whether c may be a part of a number.
+func inNumber(c byte) bool {
+	return '0' <= c && c <= '9' || c == '.' || c == 'e' || c == '-' || c == '+' || c == 'E'
 }
 
 func (s *scanner) probability() float64 {

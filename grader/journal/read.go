@@ -20,12 +20,9 @@ func Read(path string) (Manifest, *Index, error) {
 	}
 	defer func() { _ = f.Close() }() // nothing was written
 	x := new(Index)
-	c, err := load(path, f, x)
+	c, err := loadWhole(path, f, x)
 	if err != nil {
 		return Manifest{}, nil, err
-	}
-	if c.lines == 0 {
-		return Manifest{}, nil, &DamageError{path, 1, "the file holds no complete manifest, so it has no ratings"}
 	}
 	x.Torn = c.torn
 	return c.manifest, x, nil
@@ -33,10 +30,11 @@ func Read(path string) (Manifest, *Index, error) {
 
 // contents is what a journal's file holds beside its entries.
 type contents struct {
-	manifest Manifest
-	lines    int   // whole ones; 0 if the file is empty or ends inside its manifest
-	size     int64 // bytes of its whole lines
-	torn     int   // bytes of an unfinished last line
+	manifest     Manifest
+	manifestLine []byte // without its newline
+	lines        int    // whole ones; 0 if the file is empty or ends inside its manifest
+	size         int64  // bytes of its whole lines
+	torn         int    // bytes of an unfinished last line
 }
 
 // sink takes the entries of a journal in the order of their lines. What add
@@ -50,58 +48,89 @@ func errTwice(key record.Key) error {
 	return fmt.Errorf("the key %s stands in an earlier line too", key)
 }
 
+var (
+	errNoJournal  = errors.New("this is no journal: its first line is no manifest")
+	errNoManifest = errors.New("the file holds no complete manifest, so it has no ratings")
+	errJoined     = errors.New("this is the first line of another journal: winnow merge puts several together")
+)
+
+// loadWhole is load for a file that a run has begun.
+func loadWhole(path string, r io.Reader, into sink) (contents, error) {
+	c, err := load(path, r, into)
+	if err == nil && c.lines == 0 {
+		err = lineError(path, 1, errNoManifest)
+	}
+	return c, err
+}
+
 // load reads a journal from its beginning to its end.
 func load(path string, r io.Reader, into sink) (contents, error) {
 	var c contents
 	var parse *parser
-	lines := lineReader{r: bufio.NewReaderSize(r, 64<<10)}
+	lines := lineReader{r: bufio.NewReaderSize(r, 256<<10)}
 	for {
 		line, err := lines.next()
-		damage := func(err error) (contents, error) {
-			var version *VersionError
-			if errors.As(err, &version) {
-				version.Path = path
-				return contents{}, version
-			}
-			return contents{}, &DamageError{path, c.lines + 1, err.Error()}
-		}
 		switch {
 		case err == io.EOF:
-			if c.lines == 0 && !startsManifest(line) {
-				return damage(errors.New("this is no journal"))
+			if c.lines == 0 && !startsManifest(bytes.TrimRight(line, "\x00")) {
+				return contents{}, lineError(path, 1, errNoJournal)
 			}
 			c.torn = len(line)
 			return c, nil
 		case err == errLongLine:
-			return damage(err)
+			return contents{}, lineError(path, c.lines+1, err)
 		case err != nil:
-			return contents{}, fmt.Errorf("read journal %s: line %d: %w", path, c.lines+1, err)
-		}
-		if c.lines == 0 && !startsManifest(line) {
-			return damage(errors.New("this is no journal: its first line is no manifest"))
-		}
-		body, err := unseal(line)
-		if err != nil {
-			return damage(err)
+			return contents{}, readError(path, c.lines+1, err)
 		}
 		if c.lines == 0 {
-			if c.manifest, err = parseManifest(body); err != nil {
-				return damage(err)
+			if c.manifest, err = manifestOfLine(line); err == nil {
+				c.manifestLine = bytes.Clone(line)
+				parse = newParser(c.manifest)
+				into.begin(c.manifest)
 			}
-			parse = newParser(c.manifest)
-			into.begin(c.manifest)
 		} else {
-			f, err := parse.parse(body)
-			if err == nil {
-				err = into.add(f)
-			}
-			if err != nil {
-				return damage(err)
-			}
+			err = take(line, parse, into, c.lines+1, c.size)
+		}
+		if err != nil {
+			return contents{}, lineError(path, c.lines+1, err)
 		}
 		c.size += int64(len(line)) + 1 // the newline
 		c.lines++
 	}
+}
+
+func readError(path string, line int, err error) error {
+	return fmt.Errorf("read journal %s: line %d: %w; %s", path, line, err, remedy(err))
+}
+
+// manifestOfLine reads a journal's first line.
+func manifestOfLine(line []byte) (Manifest, error) {
+	if !startsManifest(line) {
+		return Manifest{}, errNoJournal
+	}
+	body, err := unseal(line)
+	if err != nil {
+		return Manifest{}, err
+	}
+	return parseManifest(body)
+}
+
+// take hands the entry of a line, which stands in its file at an offset, to a
+// sink.
+func take(line []byte, parse *parser, into sink, number int, at int64) error {
+	body, err := unseal(line)
+	if err != nil {
+		return err
+	}
+	f, err := parse.parse(body)
+	if err != nil {
+		if bytes.HasPrefix(body, []byte(manifestStart)) {
+			return errJoined
+		}
+		return err
+	}
+	f.line, f.at, f.bytes = int32(number), at, int32(len(line))
+	return into.add(f)
 }
 
 // startsManifest says whether line may be what is left of a manifest that was
@@ -147,16 +176,17 @@ func ReadManifest(path string) (Manifest, error) {
 	defer func() { _ = f.Close() }() // nothing was written
 	lines := lineReader{r: bufio.NewReader(f)}
 	line, err := lines.next()
-	if err != nil {
-		return Manifest{}, &DamageError{path, 1, "the file holds no complete manifest"}
+	switch {
+	case err == io.EOF:
+		return Manifest{}, lineError(path, 1, errNoManifest)
+	case err == errLongLine:
+		return Manifest{}, lineError(path, 1, err)
+	case err != nil:
+		return Manifest{}, readError(path, 1, err)
 	}
-	body, err := unseal(line)
+	m, err := manifestOfLine(line)
 	if err != nil {
-		return Manifest{}, &DamageError{path, 1, err.Error()}
-	}
-	m, err := parseManifest(body)
-	if err != nil {
-		return Manifest{}, &DamageError{path, 1, err.Error()}
+		return Manifest{}, lineError(path, 1, err)
 	}
 	return m, nil
 }
