@@ -60,7 +60,7 @@ test: build model ## run every test
 	WINNOW_TEST_MODEL=$(CURDIR)/$(MODEL) go test $(ARGS) ./...
 
 short: ## run the tests that need no C++ engine, with the race detector
-	go test -race $(ARGS) $(shell go list -f '{{if not .DepOnly}}{{.ImportPath}}{{end}}' ./grader ./grader/data ./grader/journal ./grader/prompt ./grader/rating ./grader/record ./grader/rubric ./grader/verdict ./internal/...)
+	go test -race $(ARGS) $(shell go list -f '{{if not .DepOnly}}{{.ImportPath}}{{end}}' ./grader ./grader/child ./grader/data ./grader/dedup ./grader/journal ./grader/prompt ./grader/rating ./grader/record ./grader/rubric ./grader/verdict ./internal/...)
 
 fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 	scripts/fuzz.sh $(or $(FUZZTIME),30s)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"syscall"
 
+	"winnow/grader/child"
 	"winnow/grader/journal"
 )
 
@@ -51,6 +52,7 @@ func (e signalError) Error() string { return "interrupted by " + e.signal.String
 func exitCode(err error) int {
 	var usage usageError
 	var model modelError
+	var died *child.Error
 	var ungraded ungradedError
 	var sig signalError
 	var damage *journal.DamageError
@@ -70,7 +72,7 @@ func exitCode(err error) int {
 		return exitJournal
 	case errors.Is(err, journal.ErrLocked):
 		return exitLocked
-	case errors.As(err, &model):
+	case errors.As(err, &model), errors.As(err, &died):
 		return exitModel
 	}
 	return exitFailed

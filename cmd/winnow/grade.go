@@ -84,6 +84,7 @@ type gradeRun struct {
 	src      source
 	journal  string
 	engine   engine.Options
+	inside   bool // the engine is in this process
 	options  grader.GradeOptions
 	progress *progress
 }
@@ -98,7 +99,15 @@ func newGradeRun(c *cli.Context, src source, journalPath string) (*gradeRun, err
 		return nil, err
 	}
 	keepAttention(c, &eo, journalPath)
-	return &gradeRun{src: src, journal: journalPath, engine: eo, options: gopts, progress: newProgress(c.App.ErrWriter)}, nil
+	return &gradeRun{src: src, journal: journalPath, engine: eo, inside: c.Bool("in-process"), options: gopts, progress: newProgress(c.App.ErrWriter)}, nil
+}
+
+// open opens the engine, in a process of its own if nothing else is asked for.
+func (r *gradeRun) open(ctx context.Context) (grader.Engine, error) {
+	if r.inside {
+		return openEngine(r.engine)
+	}
+	return openChild(ctx, r.engine)
 }
 
 // grade makes sure that the journal has an entry for every record.
@@ -107,7 +116,7 @@ func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := openEngine(r.engine)
+	e, err := r.open(ctx)
 	if err != nil {
 		return nil, err
 	}

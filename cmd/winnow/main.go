@@ -22,6 +22,9 @@ import (
 var version = "dev"
 
 func main() {
+	if isChild() {
+		os.Exit(childMain())
+	}
 	ctx, stop := interruptible(context.Background())
 	defer stop()
 	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))

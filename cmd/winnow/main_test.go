@@ -50,6 +50,9 @@ func (s suite) Run() (code int) {
 }
 
 func TestMain(m *testing.M) {
+	if isChild() { // tests run the program within their process too
+		os.Exit(childMain())
+	}
 	testscript.Main(suite{m}, map[string]func(){"winnow": main})
 }
 
@@ -78,6 +81,7 @@ func TestScript(t *testing.T) {
 			"bigrecord": bigRecordCmd,
 			"hold":      holdCmd,
 			"partition": partitionCmd,
+			"strike":    strikeCmd,
 		},
 	})
 }

@@ -35,7 +35,7 @@ func (rec *Record) Where() string { return fmt.Sprintf("%s:%d", rec.File, rec.Li
 
 // Last reports whether it is the last of its conversation's turns, as every other
 // record is.
-func (r *Record) Last() bool { return r.Turn+1 >= r.Turns }
+func (rec *Record) Last() bool { return rec.Turn+1 >= rec.Turns }
 
 // Key identifies a record by what a grader sees of it: records with the same
 // instruction, input and response have the same key, wherever they stand.

@@ -19,6 +19,7 @@ const (
 	TooLong       Status = "too_long"       // more tokens than the context holds
 	BadTokens     Status = "bad_tokens"     // the tokenizer failed, or its output held a control token
 	BadLogits     Status = "bad_logits"     // the model's numbers are not finite
+	EngineFailed  Status = "engine_failed"  // the engine's process ends whenever it rates this record alone
 	NotGraded     Status = "not_graded"     // the scores file has no entry for it
 	OffScale      Status = "off_scale"      // too little probability on the scale's ratings
 )
