@@ -26,8 +26,9 @@ type FilterOptions struct {
 	Turns   Turns         // how a conversation's rating comes of its turns'; MinTurn if empty
 	Dedup   dedup.Options // drop duplicates before a budget counts
 	Limit   int           // decide on this many records of the source, a conversation being one; 0 for all
-	Kept    io.Writer     // takes kept records, byte for byte
+	Kept    io.Writer     // takes kept records, as they were read
 	Dropped io.Writer     // takes all others, each with its verdict; nil to leave them out
+	Layout  record.Layout // in which records are written; nil for the source's own
 
 	// Visit sees every record with its verdict, in order; nil for no one. Of a
 	// conversation it sees the first turn and the entry that stands for all.
@@ -61,6 +62,9 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 		chosen.Withdraw(n)
 	}
 
+	if o.Layout != nil {
+		layout = o.Layout
+	}
 	kept, err := layout.NewWriter(o.Kept, false)
 	if err != nil {
 		return nil, fmt.Errorf("write kept records: %w", err)

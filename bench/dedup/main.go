@@ -22,6 +22,7 @@ import (
 	"syscall"
 	"time"
 
+	"winnow/grader/data"
 	"winnow/grader/dedup"
 	"winnow/grader/record"
 )
@@ -74,7 +75,7 @@ func main() {
 func run(o dedup.Options, made, limit int, path string) (r result, err error) {
 	next := maker(made)
 	if made == 0 {
-		src, err := record.Open(path, record.Options{})
+		src, err := data.Open([]string{path}, data.Options{})
 		if err != nil {
 			return r, err
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"winnow/grader"
+	"winnow/grader/data"
 	"winnow/grader/dedup"
 	"winnow/grader/journal"
 	"winnow/grader/record"
@@ -25,18 +26,20 @@ func filterCommand() *cli.Command {
 
 With a model, records that the scores file does not have yet are graded first.
 With --scores alone nothing is graded and no model is needed. What is kept
-leaves in the file's own form, byte for byte. A conversation is kept or dropped
-as a whole: --turns says what its turns' ratings come to.
+leaves in the file's own form, byte for byte, or in the format that --to names. A
+conversation is kept or dropped as a whole: --turns says what its turns' ratings
+come to.
 
 ` + dataHelp + `
 
 Without -o the files are named after the first DATA, in the current folder:
-DATA.kept and DATA.dropped with its extension. Files whose names end with .gz or
-.zst are compressed.`,
+DATA.kept and DATA.dropped with its extension, or with that of --to. Files whose
+names end with .gz or .zst are compressed.`,
 		Flags: append(append(append(append(append(sourceFlags(), rejectFlags()...), ruleFlags()...), dedupFlags()...), gradingFlags()...),
 			&cli.StringFlag{Name: "scores", Usage: "scores `FILE` (default: the first DATA's name with .scores.jsonl, in the current folder)"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` of kept records; - for stdout"},
 			&cli.StringFlag{Name: "dropped", Usage: "`FILE` of all others, each with its verdict and reason in the member \"" + record.NoteMember + "\" or, of tables, in columns of such names"},
+			&cli.StringFlag{Name: "to", DefaultText: "DATA's own", Usage: "format of kept and dropped records: `json|jsonl|csv|tsv|parquet`"},
 			&cli.BoolFlag{Name: "table", Usage: "print a table of all records"},
 			&cli.BoolFlag{Name: "json", Usage: "print the summary as one line of JSON"},
 		),
@@ -85,11 +88,20 @@ func filter(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	f := &filterRun{c: c, src: src, turns: turns, dedup: alike, kept: c.String("output"), dropped: c.String("dropped"), scores: c.String("scores")}
+	f := &filterRun{c: c, turns: turns, dedup: alike, kept: c.String("output"), dropped: c.String("dropped"), scores: c.String("scores")}
+	ext := src.ext()
+	if to := c.String("to"); to != "" {
+		if f.layout, err = data.ConvertTo(to); err != nil {
+			return usagef("--to: %w", err)
+		}
+		ext = "." + to
+		src.options.Mixed = true // nothing is written in their layout
+	}
+	f.src = src
 	if f.kept == "" {
-		f.kept = src.stem() + ".kept" + src.ext()
+		f.kept = src.stem() + ".kept" + ext
 		if f.dropped == "" {
-			f.dropped = src.stem() + ".dropped" + src.ext()
+			f.dropped = src.stem() + ".dropped" + ext
 		}
 	}
 	if f.scores == "" {
@@ -119,6 +131,7 @@ type filterRun struct {
 	turns                 grader.Turns
 	dedup                 dedup.Options
 	scores, kept, dropped string
+	layout                record.Layout // of kept and dropped; nil for the source's own
 }
 
 // checkPaths refuses to write what is read, and one file twice.
@@ -174,7 +187,7 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 
 // decide writes the kept and dropped records and what is printed about them.
 func (f *filterRun) decide(index *journal.Index) (_ *grader.Report, err error) {
-	o := grader.FilterOptions{Rule: ruleOf(f.c), Turns: f.turns, Dedup: f.dedup, Limit: f.src.limit}
+	o := grader.FilterOptions{Rule: ruleOf(f.c), Turns: f.turns, Dedup: f.dedup, Limit: f.src.limit, Layout: f.layout}
 	if err := o.Rule.Validate(index.Scale()); err != nil {
 		return nil, usageError{err}
 	}

@@ -82,6 +82,7 @@ func TestScript(t *testing.T) {
 			"hold":      holdCmd,
 			"partition": partitionCmd,
 			"strike":    strikeCmd,
+			"sql":       sqlCmd,
 		},
 	})
 }

@@ -222,7 +222,9 @@ func (p *process) ask(ctx context.Context, k kind, fill func([]byte) []byte, l l
 	p.waiting[id] = w
 	p.mu.Unlock()
 
-	late := time.AfterFunc(l.answer, func() { p.kill(fmt.Sprintf("gave no answer for %v and was killed", l.answer), false) })
+	late := time.AfterFunc(l.answer, func() {
+		p.kill(fmt.Sprintf("gave no answer for %v and was killed", l.answer.Round(100*time.Millisecond)), false)
+	})
 	defer late.Stop()
 	p.send(k, id, fill)
 

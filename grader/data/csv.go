@@ -13,10 +13,10 @@ import (
 	"winnow/grader/record"
 )
 
-// table is the source of a CSV or TSV file (RFC 4180): a header, then a row a
+// csvSource is the source of a CSV or TSV file (RFC 4180): a header, then a row a
 // record. A cell with a separator, a quote or a line break is quoted, and a quote
 // in it doubled. Lines end with LF or CRLF; empty ones are not rows.
-type table struct {
+type csvSource struct {
 	name   string
 	in     *bufio.Reader
 	fields record.Fields
@@ -44,10 +44,10 @@ type columns struct {
 // maxGap bounds the empty lines that are kept from between two rows.
 const maxGap = 64 << 10
 
-// newTable reads the header from in, whose buffer must hold headBytes.
-func newTable(in *bufio.Reader, name string, comma byte, o record.Options) (*table, error) {
+// newCSV reads the header from in, whose buffer must hold headBytes.
+func newCSV(in *bufio.Reader, name string, comma byte, o record.Options) (*csvSource, error) {
 	d := record.DefaultFields()
-	t := &table{
+	t := &csvSource{
 		name: name, in: in, line: 1, of: &columns{comma: comma},
 		max: o.MaxBytes,
 		fields: record.Fields{
@@ -84,7 +84,7 @@ func newTable(in *bufio.Reader, name string, comma byte, o record.Options) (*tab
 }
 
 // head takes the columns from the header.
-func (t *table) head(line int) error {
+func (t *csvSource) head(line int) error {
 	of := t.of
 	bad := func(format string, args ...any) error {
 		return &record.SourceError{Name: t.name, Line: line, Msg: fmt.Sprintf(format, args...)}
@@ -160,20 +160,20 @@ func (c *columns) hint(what string) string {
 }
 
 // columns implements columned.
-func (t *table) columns() string { return t.of.list() }
+func (t *csvSource) columns() string { return t.of.list() }
 
 // Close implements record.Source.
-func (t *table) Close() error { return nil }
+func (t *csvSource) Close() error { return nil }
 
 // Layout implements record.Source.
-func (t *table) Layout() record.Layout {
+func (t *csvSource) Layout() record.Layout {
 	of := *t.of
 	of.bare = t.bare
 	return &of
 }
 
 // Next implements record.Source.
-func (t *table) Next() (*record.Record, error) {
+func (t *csvSource) Next() (*record.Record, error) {
 	if t.err != nil {
 		return nil, t.err
 	}
@@ -189,7 +189,7 @@ func (t *table) Next() (*record.Record, error) {
 }
 
 // record makes a record of a row.
-func (t *table) record(raw []byte, end string, line int) *record.Record {
+func (t *csvSource) record(raw []byte, end string, line int) *record.Record {
 	var why string
 	t.cells, why = t.of.split(raw, t.cells[:0])
 	var rec *record.Record
@@ -215,7 +215,7 @@ func (t *table) record(raw []byte, end string, line int) *record.Record {
 
 // row reads a row. It returns its bytes, which are valid until the next call, and
 // its line end together with the empty lines that follow.
-func (t *table) row() (raw []byte, end string, err error) {
+func (t *csvSource) row() (raw []byte, end string, err error) {
 	damage := func(line int, format string, args ...any) error {
 		return &record.SourceError{Name: t.name, Line: line, Msg: fmt.Sprintf(format, args...)}
 	}
@@ -265,7 +265,7 @@ func lineEnd(b []byte) int {
 }
 
 // blank passes empty lines and returns them.
-func (t *table) blank() string {
+func (t *csvSource) blank() string {
 	var lines []byte
 	for {
 		b, _ := t.in.Peek(2) // an error comes again

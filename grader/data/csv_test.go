@@ -29,7 +29,7 @@ func readAll(src record.Source) (recs []*record.Record, err error) {
 
 // readTable reads a table and returns its layout too.
 func readTable(r io.Reader, comma byte, o record.Options) ([]*record.Record, *columns, error) {
-	t, err := newTable(bufio.NewReaderSize(r, headBytes), "data.csv", comma, o)
+	t, err := newCSV(bufio.NewReaderSize(r, headBytes), "data.csv", comma, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -187,7 +187,7 @@ func TestTableDamage(t *testing.T) {
 func TestTableLimit(t *testing.T) {
 	const most = 1 << 20
 	in := io.MultiReader(strings.NewReader("instruction,output\nx,y\n\""), zeros{})
-	tab, err := newTable(bufio.NewReaderSize(in, headBytes), "data.csv", ',', record.Options{MaxBytes: most})
+	tab, err := newCSV(bufio.NewReaderSize(in, headBytes), "data.csv", ',', record.Options{MaxBytes: most})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -126,8 +126,9 @@ func open(path string, o Options) (*file, error) {
 
 // input is one open file whose format is known.
 type input struct {
-	name    string // for people
-	path    string // by which it can be opened once more
+	name    string      // for people
+	at      io.ReaderAt // the same bytes, as a file has them
+	size    int64       // how many
 	format  Format
 	packing packing
 	lines   bool          // its extension alone says JSON Lines
@@ -162,7 +163,7 @@ func openInput(path string, o Options) (*input, error) {
 		if err != nil {
 			return nil, fmt.Errorf("opening records: %w", err)
 		}
-		in := &input{name: stdinName, path: fmt.Sprintf("/proc/self/fd/%d", o.Stdin.Fd())}
+		in := &input{name: stdinName, at: o.Stdin, size: info.Size()}
 		return in, in.begin(io.NewSectionReader(o.Stdin, 0, info.Size()), o)
 	}
 	info, err := os.Stat(path)
@@ -178,7 +179,7 @@ func openInput(path string, o Options) (*input, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening records: %w", err)
 	}
-	in := &input{name: path, path: path, file: f}
+	in := &input{name: path, at: f, size: info.Size(), file: f}
 	if err := in.begin(f, o); err != nil {
 		return nil, errors.Join(err, in.Close())
 	}
@@ -255,9 +256,11 @@ func (in *input) source(o Options) (record.Source, error) {
 		}
 		return record.NewReader(in.r, in.name, ro), nil
 	case CSV:
-		return newTable(in.r, in.name, ',', ro)
+		return newCSV(in.r, in.name, ',', ro)
 	case TSV:
-		return newTable(in.r, in.name, '\t', ro)
+		return newCSV(in.r, in.name, '\t', ro)
+	case Parquet:
+		return openParquet(in.at, in.size, in.name, o)
 	}
 	return nil, fmt.Errorf("%s: records cannot be read as %s, want %s", in.name, in.format, formatNames)
 }

@@ -312,7 +312,7 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte, format string) {
 		o := Options{Record: record.Options{MaxBytes: 1 << 12}, Format: Format(format), MaxExpansion: 10, free: 1 << 20}
 		read := func(r io.Reader) (recs []*record.Record, err error) {
-			in := &input{name: "data"}
+			in := &input{name: "data", at: bytes.NewReader(content), size: int64(len(content))}
 			if err = in.begin(r, o); err != nil {
 				return nil, err
 			}

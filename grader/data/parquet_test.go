@@ -1,0 +1,394 @@
+package data
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
+
+	"winnow/grader/record"
+)
+
+func TestParquetJSON(t *testing.T) {
+	path := writeParquet(t, samples(3), 3)
+	recs, _ := mustRead(t, path)
+	want := []string{
+		`{"instruction":"Say it.","input":"context \u0000 \"é\"","output":"It <b>is</b> said.","id":-1152921504606846976,"small":200,"large":9223372036854775808,` +
+			`"single":0.1,"double":0,"good":true,"day":"2024-10-04","moment":"2023-11-14T22:13:20.123456Z","local":"1969-12-31T23:59:59.999","clock":"01:02:03.004",` +
+			`"price":"-0.05","bytes":"/wA=","fixed":"AQID","uuid":"00000000-0000-0000-0000-000000000000","json":{"a":[1,2.50]},"tags":["x","","y"],"plain":[1,2],` +
+			`"nested":[{"from":"human","value":"hello\nthere","marks":["a","b"]},{"from":"gpt","value":null,"marks":[]},{"from":"human","value":null,"marks":["c"]}],` +
+			`"map":{"k":1},"group":{"A":1,"B":-2}}`,
+		`{"instruction":"Say it.","input":null,"output":"It <b>is</b> said.","id":-1152921504606846975,"small":201,"large":9223372036854775809,` +
+			`"single":0.1,"double":null,"good":false,"day":"2024-10-05","moment":"2023-11-14T22:13:20.123456Z","local":"1969-12-31T23:59:59.999","clock":"01:02:03.004",` +
+			`"price":"-0.05","bytes":"/wE=","fixed":"AQID","uuid":"00000000-0000-0000-0000-000000000001","json":{"a":[1,2.50]},"tags":[],"plain":[],` +
+			`"nested":[{"from":"human","value":null,"marks":[]}],"map":{},"group":{"A":1,"B":-2}}`,
+	}
+	if len(recs) != 3 {
+		t.Fatalf("%d records, want 3", len(recs))
+	}
+	for i, w := range want {
+		if got := string(recs[i].Raw); got != w {
+			t.Errorf("row %d is\n%s\nwant\n%s", i+1, got, w)
+		}
+	}
+	for i, rec := range recs {
+		if rec.Fault != nil || rec.Index != i || rec.Line != i+1 || rec.File != path || rec.Instruction != "Say it." || rec.Row == nil || !json.Valid(rec.Raw) {
+			t.Errorf("record %d: %+v", i, rec)
+		}
+	}
+	asJSON := record.Parse([]byte(`{"instruction":"Say it.","input":"","output":"It <b>is</b> said."}`), 0, "", 1, record.Fields{})
+	if recs[1].Key != asJSON[0].Key {
+		t.Error("the key is not that of the same record in JSON")
+	}
+}
+
+func TestParquetNumbers(t *testing.T) {
+	type row struct {
+		F float32
+		D float64
+	}
+	var got []string
+	recs, _ := mustRead(t, writeParquet(t, []row{{float32(math.Inf(1)), math.NaN()}, {1e30, math.Inf(-1)}, {-0.25, 1e-7}}, 9))
+	for _, rec := range recs {
+		got = append(got, string(rec.Raw))
+	}
+	want := []string{`{"F":"Infinity","D":"NaN"}`, `{"F":1e+30,"D":"-Infinity"}`, `{"F":-0.25,"D":1e-07}`}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for bits, want := range map[uint16]float64{0: 0, 0x3c00: 1, 0xc000: -2, 0x7bff: 65504, 1: math.Pow(2, -24), 0x7c00: math.Inf(1)} {
+		if got := float16(bits); got != want {
+			t.Errorf("float16(%#x) = %v, want %v", bits, got, want)
+		}
+	}
+	if !math.IsNaN(float16(0x7c01)) {
+		t.Error("float16(0x7c01) is a number")
+	}
+}
+
+func TestParquetFaults(t *testing.T) {
+	type row struct {
+		Instruction *string `parquet:"instruction,optional"`
+		Output      string  `parquet:"output"`
+	}
+	text, bad := "Add.", "\xff"
+	recs, _ := mustRead(t, writeParquet(t, []row{{&text, "1"}, {nil, "1"}, {&text, " "}, {&bad, "1"}}, 9))
+	want := []record.Status{"", record.NoInstruction, record.EmptyResponse, record.InvalidUTF8}
+	for i, rec := range recs {
+		got := record.Status("")
+		if rec.Fault != nil {
+			got = rec.Fault.Status
+		}
+		if got != want[i] {
+			t.Errorf("row %d: status %q, want %q", i+1, got, want[i])
+		}
+	}
+	recs, _, err := readRecords(t, writeParquet(t, samples(3), 9), record.Options{MaxBytes: 300})
+	var damage *record.SourceError
+	if len(recs) != 0 || !errors.As(err, &damage) || damage.Line != 1 || !strings.Contains(err.Error(), "--max-record-bytes") {
+		t.Errorf("%d records, error %v", len(recs), err)
+	}
+}
+
+// TestParquetKept writes files back: schema, metadata, compression and rows are
+// those of the source.
+func TestParquetKept(t *testing.T) {
+	rows := samples(100)
+	path := writeParquet(t, rows, 30, parquet.KeyValueMetadata("b", "2"), parquet.KeyValueMetadata(arrowSchema, "x"), parquet.Compression(&parquet.Gzip))
+	recs, layout := mustRead(t, path)
+	kept := writeFile(t, "kept.parquet", writtenBytes(t, layout, recs, nil))
+	again, _ := mustRead(t, kept)
+	sameRows(t, recs, again)
+	before, after := footerOf(t, path), footerOf(t, kept)
+	sameSchema(t, before.Schema, after.Schema)
+	if !reflect.DeepEqual(before.KeyValueMetadata, after.KeyValueMetadata) {
+		t.Errorf("metadata %v, was %v", after.KeyValueMetadata, before.KeyValueMetadata)
+	}
+	for i := range before.RowGroups[0].Columns {
+		a, b := before.RowGroups[0].Columns[i].MetaData, after.RowGroups[0].Columns[i].MetaData
+		if a.Codec != b.Codec {
+			t.Errorf("column %v: codec %v, was %v", a.PathInSchema, b.Codec, a.Codec)
+		}
+	}
+	none := writeFile(t, "none.parquet", writtenBytes(t, layout, nil, nil))
+	if recs, _ := mustRead(t, none); len(recs) != 0 {
+		t.Errorf("%d records of none", len(recs))
+	}
+	sameSchema(t, before.Schema, footerOf(t, none).Schema)
+}
+
+// TestParquetNotes writes notes, into a new column and into one that is there.
+func TestParquetNotes(t *testing.T) {
+	path := writeParquet(t, samples(7), 3, parquet.KeyValueMetadata("b", "2"), parquet.KeyValueMetadata(arrowSchema, "x"))
+	recs, layout := mustRead(t, path)
+	note := map[string]any{"verdict": "drop", "rating": 1.5}
+	noted := writeFile(t, "noted.parquet", writtenBytes(t, layout, recs, note))
+	before, after := footerOf(t, path).Schema, footerOf(t, noted).Schema
+	last := after[len(after)-1]
+	if len(after) != len(before)+1 || last.Name != record.NoteMember {
+		t.Fatalf("%d columns, the last is %q; want %d and %q", len(after), last.Name, len(before)+1, record.NoteMember)
+	}
+	sameSchema(t, before[1:], after[1:len(before)])
+	if kv := footerOf(t, noted).KeyValueMetadata; len(kv) != 1 || kv[0].Key != "b" {
+		t.Errorf("metadata %v", kv)
+	}
+	again, layout := mustRead(t, noted)
+	for i, rec := range again {
+		want := strings.TrimSuffix(string(recs[i].Raw), "}") + `,"winnow":"{\"rating\":1.5,\"verdict\":\"drop\"}"}`
+		if string(rec.Raw) != want || rec.Key != recs[i].Key {
+			t.Fatalf("row %d is\n%s\nwant\n%s", i+1, rec.Raw, want)
+		}
+	}
+	twice := writeFile(t, "twice.parquet", writtenBytes(t, layout, again, "new"))
+	third, _ := mustRead(t, twice)
+	for i, rec := range third {
+		want := strings.TrimSuffix(string(recs[i].Raw), "}") + `,"winnow":"\"new\""}`
+		if string(rec.Raw) != want {
+			t.Fatalf("row %d is\n%s\nwant\n%s", i+1, rec.Raw, want)
+		}
+	}
+}
+
+func TestParquetWriterRefuses(t *testing.T) {
+	recs, layout := mustRead(t, writeParquet(t, samples(1), 1))
+	type other struct{ A int64 }
+	others, _ := mustRead(t, writeParquet(t, []other{{1}}, 1))
+	w, err := layout.NewWriter(io.Discard, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write(others[0]); err == nil {
+		t.Error("a row of another schema was written")
+	}
+	if err := w.Write(&record.Record{Raw: []byte("{}")}); err == nil {
+		t.Error("a record without a row was written")
+	}
+	if err := w.WriteNote(recs[0], 1); err == nil {
+		t.Error("a note was written into a file without notes")
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write(recs[0]); !errors.Is(err, errTableClosed) {
+		t.Errorf("after Close: error %v", err)
+	}
+	type taken struct {
+		Winnow int64 `parquet:"winnow"`
+	}
+	_, layout = mustRead(t, writeParquet(t, []taken{{1}}, 1))
+	if _, err := layout.NewWriter(io.Discard, true); err == nil || !strings.Contains(err.Error(), "--to") {
+		t.Errorf("a column of numbers takes notes: error %v", err)
+	}
+}
+
+func sameRows(t *testing.T, before, after []*record.Record) {
+	t.Helper()
+	if len(before) != len(after) {
+		t.Fatalf("%d rows, were %d", len(after), len(before))
+	}
+	for i := range before {
+		a, b := before[i].Row.(*parquetRow).row, after[i].Row.(*parquetRow).row
+		if !a.Equal(b) || !bytes.Equal(before[i].Raw, after[i].Raw) || before[i].Key != after[i].Key {
+			t.Fatalf("row %d is %+v, was %+v", i+1, b, a)
+		}
+	}
+}
+
+func footerOf(t *testing.T, path string) *format.FileMetaData {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta, err := readFooter(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return meta
+}
+
+func sameSchema(t *testing.T, before, after []format.SchemaElement) {
+	t.Helper()
+	if len(before) != len(after) {
+		t.Fatalf("%d elements, were %d", len(after), len(before))
+	}
+	for i := range before {
+		if !reflect.DeepEqual(before[i], after[i]) {
+			t.Errorf("element %d is\n%+v, was\n%+v", i, after[i], before[i])
+		}
+	}
+}
+
+// TestParquetMemory reads and writes files of many rows: what is held does not
+// grow with them, in many row groups or in one.
+func TestParquetMemory(t *testing.T) {
+	type row struct {
+		Instruction string `parquet:"instruction"`
+		Output      string `parquet:"output"`
+	}
+	const n, bound = 60_000, 24 << 20
+	rows := make([]row, n)
+	for i := range rows {
+		rows[i] = row{fmt.Sprintf("Task %d", i), strings.Repeat(fmt.Sprintf("answer %d ", i), 80)}
+	}
+	for _, group := range []int{n / 20, n} {
+		path := writeParquet(t, rows, group)
+		src, err := Open([]string{path}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := src.Layout().NewWriter(io.Discard, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		base := heap()
+		for i := range n {
+			rec, err := src.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.WriteNote(rec, i); err != nil {
+				t.Fatal(err)
+			}
+			if i%(n/10) == n/20 {
+				if now := heap(); now > base+bound+rowGroupBytes {
+					t.Fatalf("row groups of %d rows: after %d rows %d MiB are held, before %d", group, i, now>>20, base>>20)
+				}
+			}
+		}
+		if _, err := src.Next(); err != io.EOF {
+			t.Fatalf("after the last row: error %v", err)
+		}
+		if err := errors.Join(w.Close(), src.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func TestParquetDamaged(t *testing.T) {
+	whole, err := os.ReadFile(writeParquet(t, samples(40), 15))
+	if err != nil {
+		t.Fatal(err)
+	}
+	length := int(binary.LittleEndian.Uint32(whole[len(whole)-8:]))
+	patched := func(at int, b ...byte) []byte {
+		out := bytes.Clone(whole)
+		copy(out[at:], b)
+		return out
+	}
+	for name, c := range map[string]struct {
+		b    []byte
+		want string
+	}{
+		"cut off":          {whole[:len(whole)-9], "cut off"},
+		"the magic alone":  {whole[:4], "cut off"},
+		"encrypted":        {patched(len(whole)-4, []byte("PARE")...), "encrypted"},
+		"a footer too far": {patched(len(whole)-8, 0xff, 0xff, 0xff, 0x7f), "do not fit the file"},
+		"a short footer":   {patched(len(whole)-8, 1, 0, 0, 0), "footer"},
+		"a wiped footer":   {patched(len(whole)-8-length, make([]byte, length)...), "Parquet"},
+		"a wiped page":     {patched(4, bytes.Repeat([]byte{0xff}, 64)...), "row 1 cannot be decoded"},
+	} {
+		recs, _, err := readRecords(t, writeFile(t, "data.parquet", c.b), record.Options{})
+		var damage *record.SourceError
+		if !errors.As(err, &damage) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "data.parquet") {
+			t.Errorf("%s: %d records, error %v; want one with %q", name, len(recs), err, c.want)
+		}
+	}
+}
+
+// TestParquetMutated reads files with random damage. Each ends in records whose
+// number is the footer's, or in an error.
+func TestParquetMutated(t *testing.T) {
+	whole, err := os.ReadFile(writeParquet(t, samples(40), 15))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 400
+	if testing.Short() {
+		n = 100
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range n {
+		readDamaged(t, mutated(random, whole))
+	}
+}
+
+// mutated changes, cuts out or doubles a few bytes.
+func mutated(random *rand.Rand, whole []byte) []byte {
+	b := bytes.Clone(whole)
+	for range 1 + random.IntN(4) {
+		at := random.IntN(len(b))
+		switch random.IntN(5) {
+		case 0:
+			n := min(random.IntN(64), len(b)-at)
+			b = append(b[:at:at], b[at+n:]...)
+		case 1:
+			n := min(random.IntN(64), len(b)-at)
+			b = append(b[:at+n:at+n], b[at:]...)
+		case 2:
+			b[at] = []byte{0, 0x7f, 0x80, 0xff}[random.IntN(4)]
+		default:
+			b[at] ^= 1 << random.IntN(8)
+		}
+	}
+	return b
+}
+
+func readDamaged(t *testing.T, b []byte) {
+	t.Helper()
+	path := writeFile(t, "data.parquet", b)
+	recs, layout, err := readRecords(t, path, record.Options{MaxBytes: 1 << 20})
+	var damage *record.SourceError
+	if err != nil {
+		if !errors.As(err, &damage) {
+			t.Fatalf("error %v is no SourceError", err)
+		}
+		return
+	}
+	for i, rec := range recs {
+		if rec.Index != i || rec.Fault != nil && rec.Fault.Status == record.BadJSON {
+			t.Fatalf("record %d: %+v, fault %v", i, rec, rec.Fault)
+		}
+	}
+	if _, ok := layout.(*parquetLayout); !ok {
+		return // the damage made it another format
+	}
+	if w, err := layout.NewWriter(io.Discard, true); err == nil { // damaged schemas may be refused
+		for _, rec := range recs {
+			if w.WriteNote(rec, 1) != nil {
+				break
+			}
+		}
+		_ = w.Close() // nor need they give a file
+	}
+}
+
+func FuzzParquet(f *testing.F) {
+	for _, n := range []int{0, 3, 40} {
+		b, err := os.ReadFile(writeParquet(f, samples(n), 15))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(readDamaged)
+}
