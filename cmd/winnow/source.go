@@ -16,14 +16,14 @@ import (
 )
 
 // dataHelp is what help says of data.
-const dataHelp = `DATA is JSON, JSON Lines, CSV or TSV, plain or compressed with gzip or zstd; - is
-stdin. Several files, and patterns such as 'part-*.csv', are read as one.`
+const dataHelp = `DATA is JSON, JSON Lines, CSV, TSV or Parquet; all but Parquet may be compressed with
+gzip or zstd; - is stdin. Several files, and patterns such as 'part-*.csv', are read as one.`
 
 // dataFlags say how data files are read.
 func dataFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "format", DefaultText: "told by content, then by extension", Usage: "`FORMAT` of the data: json, jsonl, csv, tsv or parquet"},
-		&cli.StringFlag{Name: "map", Usage: "`NAMES` of the keys or columns that hold a record's texts, such as instruction=prompt,output=completion"},
+		&cli.StringFlag{Name: "map", Usage: "`NAMES` of the keys or columns that hold a record's texts, such as instruction=prompt,output=completion, or messages=KEY for the list of a conversation"},
 		&cli.IntFlag{Name: "max-record-bytes", Value: record.DefaultMaxBytes, Usage: "refuse files with a record of more than `N` bytes"},
 		&cli.IntFlag{Name: "max-expansion", Value: data.DefaultMaxExpansion, Usage: "stop when a compressed file has given more than 1 GiB and `N` times its size"},
 	}
