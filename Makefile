@@ -38,7 +38,7 @@ export GOFLAGS      := -trimpath -buildvcs=false
 
 MODEL := models/smollm2-135m-instruct.gguf
 
-.PHONY: help build run model test short fuzz lint bench clean
+.PHONY: help build run model test short soak fuzz lint bench clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ test: build model ## run every test
 
 short: ## run the tests that need no C++ engine, with the race detector
 	go test -race $(ARGS) $(shell go list -f '{{if not .DepOnly}}{{.ImportPath}}{{end}}' ./grader ./grader/child ./grader/data ./grader/dedup ./grader/journal ./grader/prompt ./grader/rating ./grader/record ./grader/rubric ./grader/verdict ./internal/...)
+
+soak: build ## run the fault tests in their long form (about 5 minutes; SOAK_SEED=n for other faults)
+	scripts/soak.sh $(ARGS)
 
 fuzz: ## run each fuzz target for FUZZTIME (default 30s)
 	scripts/fuzz.sh $(or $(FUZZTIME),30s)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	gguf "github.com/gpustack/gguf-parser-go"
+
+	"winnow/llama"
 )
 
 // Cost is the arithmetic of a decoder in floating-point operations. A
@@ -44,14 +46,18 @@ func CostOf(path string) (c Cost, err error) {
 	return c, nil
 }
 
-// withHeader hands the header of a GGUF file to use. The parser panics on values
-// of an unexpected type: that comes back as an error.
+// withHeader hands the header of a GGUF file to use. The parser believes numbers
+// that it allocates by, so the file is checked before; it panics on values of an
+// unexpected type, which comes back as an error.
 func withHeader(path string, use func(*gguf.GGUFFile) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%v", p)
 		}
 	}()
+	if err := llama.Check(path); err != nil {
+		return err
+	}
 	f, err := gguf.ParseGGUFFile(path, gguf.SkipLargeMetadata(), gguf.UseMMap())
 	if err != nil {
 		return err

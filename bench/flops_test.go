@@ -11,6 +11,7 @@ import (
 
 	gguf "github.com/gpustack/gguf-parser-go"
 
+	layout "winnow/internal/gguf"
 	"winnow/internal/tinygguf"
 )
 
@@ -180,5 +181,20 @@ func TestCostOfErrors(t *testing.T) {
 		if _, err := costOf(m.kvs, m.tensors); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want an error with %q", c.name, err, c.want)
 		}
+	}
+}
+
+// A header that the parser would allocate gigabytes for is refused before.
+func TestCostOfHostile(t *testing.T) {
+	head, err := layout.Header([]layout.Pair{{Key: "general.architecture", Value: "llama"}, {Key: "split.tensors.count", Value: uint32(1 << 31)}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	if err := os.WriteFile(path, head, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := CostOf(path); err == nil || !strings.Contains(err.Error(), "split.tensors.count is no number up to") {
+		t.Errorf("error %v, want one about split.tensors.count", err)
 	}
 }

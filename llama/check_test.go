@@ -113,7 +113,7 @@ func TestDamaged(t *testing.T) {
 	})
 }
 
-// TestRules breaks each rule of checkFile once. llama.cpp would end the process.
+// TestRules breaks each rule of Check once. llama.cpp would end the process.
 func TestRules(t *testing.T) {
 	// after returns the place behind the last of the texts, each searched behind the one before.
 	after := func(b []byte, texts ...string) int {
@@ -145,7 +145,7 @@ func TestRules(t *testing.T) {
 		{"endless string", tinygguf.BPE, put32(math.MaxUint32, arrayHead+4, "tokenizer.ggml.tokens"), "read"},
 		{"scores are integers", tinygguf.SPM, put32(5, 4, "tokenizer.ggml.scores"), "tokenizer.ggml.scores holds items of type"},
 		{"types are floats", tinygguf.SPM, put32(6, 4, "tokenizer.ggml.token_type"), "tokenizer.ggml.token_type holds items of type"},
-		{"architecture is no text", tinygguf.BPE, put32(4, 0, "general.architecture"), "read metadata"},
+		{"architecture is no text", tinygguf.BPE, put32(4, 0, "general.architecture"), "read key 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := tinyBytes(t, c.kind)

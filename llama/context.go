@@ -115,6 +115,9 @@ func (c *Context) Decode(b *Batch) error {
 		if t < 0 || int(t) >= c.vocab {
 			return fmt.Errorf("decode: %w: token %d is %d, the vocabulary has %d", ErrInvalidBatch, i, t, c.vocab)
 		}
+		if n := c.model.positions; n > 0 && uint64(b.pos[i]) >= n {
+			return fmt.Errorf("decode: %w: token %d is at position %d, the model has %d", ErrInvalidBatch, i, b.pos[i], n)
+		}
 	}
 	c.output = c.output[:0]
 	var threw errText

@@ -22,7 +22,9 @@ type Model struct {
 	contexts int
 	path     string
 	vocab    *Vocab
-	leak     runtime.Cleanup
+	// positions that there is a vector for, or 0 if positions are computed
+	positions uint64
+	leak      runtime.Cleanup
 
 	sumOnce sync.Once
 	sum     string
@@ -39,7 +41,8 @@ type ModelOptions struct {
 // LoadModel reads the GGUF file at path.
 func LoadModel(path string, o ModelOptions) (*Model, error) {
 	Init()
-	if err := checkFile(path); err != nil {
+	found, err := check(path)
+	if err != nil {
 		return nil, fmt.Errorf("load model: %w", err)
 	}
 	params := C.llama_model_default_params()
@@ -61,7 +64,7 @@ func LoadModel(path string, o ModelOptions) (*Model, error) {
 		text := strings.TrimPrefix(errors+"; "+threw.String(), "; ")
 		return nil, fmt.Errorf("load model %s: %w", path, &Error{Op: "llama_model_load_from_file", Text: strings.TrimSuffix(text, "; ")})
 	}
-	m := &Model{c: c, path: path}
+	m := &Model{c: c, path: path, positions: found.positions}
 	m.vocab = newVocab(m, C.llama_model_get_vocab(c))
 	m.leak = watchLeak(m, "Model "+path)
 	return m, nil

@@ -46,7 +46,7 @@ func Quantize(in, out, format string, threads int) error {
 	if !ok {
 		return fmt.Errorf("quantize: unknown format %q, want one of %s", format, strings.Join(Formats(), ", "))
 	}
-	if err := checkFile(in); err != nil {
+	if err := Check(in); err != nil {
 		return fmt.Errorf("quantize: %w", err)
 	}
 	info, err := os.Stat(in)

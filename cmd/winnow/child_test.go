@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -120,7 +118,7 @@ func strikeCmd(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(program.Kill())
 	waitFor(ts, 2*time.Second, "the engine's process is gone", func() bool {
 		stat, err := processStat(engines[0])
-		return err != nil || stat.state == "Z" || stat.state == "X"
+		return err != nil || stat.ended()
 	})
 }
 
@@ -140,29 +138,9 @@ func childrenOf(ts *testscript.TestScript, parent int) []int {
 	for _, dir := range dirs {
 		pid, err := strconv.Atoi(filepath.Base(dir))
 		ts.Check(err)
-		if stat, err := processStat(pid); err == nil && stat.parent == parent && stat.state != "Z" {
+		if stat, err := processStat(pid); err == nil && stat.parent == parent && !stat.ended() {
 			children = append(children, pid)
 		}
 	}
 	return children
-}
-
-type stat struct {
-	state  string
-	parent int
-}
-
-// processStat reads what /proc says of a process.
-func processStat(pid int) (stat, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return stat{}, err
-	}
-	_, rest, ok := bytes.Cut(b, []byte(") "))
-	fields := strings.Fields(string(rest))
-	if !ok || len(fields) < 2 {
-		return stat{}, fmt.Errorf("process %d: %q", pid, b)
-	}
-	parent, err := strconv.Atoi(fields[1])
-	return stat{fields[0], parent}, err
 }

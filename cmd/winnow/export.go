@@ -62,8 +62,11 @@ func exportFormat(c *cli.Context) (string, error) {
 	for _, names := range exportFormats {
 		if given == names[0] || to == "" && slices.Contains(names, given) {
 			to = names[0]
-			if to == "sqlite" && out == "-" {
+			switch ext := filepath.Ext(out); {
+			case to == "sqlite" && out == "-":
 				return "", usagef("--to sqlite needs a file: a database cannot go to stdout")
+			case to != "csv" && (ext == ".gz" || ext == ".zst"):
+				return "", usagef("-o %s: no program reads a compressed %s file; leave out %s", out, to, ext)
 			}
 			return to, nil
 		}
@@ -92,8 +95,8 @@ func export(c *cli.Context) (err error) {
 		}
 	}
 	o := grader.ExportOptions{Limit: c.Int("limit")}
-	if path := c.Args().Get(1); path != "" {
-		src, err := newSource(c, []string{path})
+	if paths := c.Args().Tail(); len(paths) > 0 {
+		src, err := newSource(c, paths)
 		if err != nil {
 			return err
 		}

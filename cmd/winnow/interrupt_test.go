@@ -68,7 +68,11 @@ func (g grading) interrupt(t *testing.T, signal os.Signal, bytesDone int64) (*os
 	if err := c.Process.Signal(signal); err != nil {
 		t.Fatal(err)
 	}
+	sent := time.Now()
 	err := c.Wait()
+	if took := time.Since(sent); took > 5*time.Second {
+		t.Errorf("%v: the run ended after %v, want 5 s at most", signal, took)
+	}
 	if err != nil && !errors.As(err, new(*exec.ExitError)) {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func converted(t *testing.T, to Format, recs []*record.Record, note any) []byte 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return writtenBytes(t, layout, recs, note)
+	return writeAll(t, layout, recs, note)
 }
 
 func TestConvert(t *testing.T) {

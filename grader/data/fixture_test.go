@@ -106,6 +106,12 @@ func readRecords(t testing.TB, path string, o record.Options) (recs []*record.Re
 	if err != nil {
 		return nil, nil, err
 	}
+	return drain(t, src)
+}
+
+// drain reads a source to its end or to what is wrong with it.
+func drain(t testing.TB, src record.Source) (recs []*record.Record, layout record.Layout, err error) {
+	t.Helper()
 	defer func() {
 		if err := errors.Join(src.Close(), src.Close()); err != nil {
 			t.Error(err)
@@ -136,8 +142,8 @@ func mustRead(t testing.TB, path string) ([]*record.Record, record.Layout) {
 	return recs, layout
 }
 
-// writtenBytes writes all records in a layout, with notes if note is not nil.
-func writtenBytes(t testing.TB, layout record.Layout, recs []*record.Record, note any) []byte {
+// writeAll writes all records in a layout, with notes if note is not nil.
+func writeAll(t testing.TB, layout record.Layout, recs []*record.Record, note any) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w, err := layout.NewWriter(&b, note != nil)

@@ -21,7 +21,7 @@ const parquetBatch = 16
 // parquetSource reads a Parquet file row by row. It holds one page of each
 // column, whatever the size of a row group.
 type parquetSource struct {
-	name   string
+	name   string // for people
 	fields record.Fields
 	max    int
 	file   io.ReaderAt
@@ -29,6 +29,7 @@ type parquetSource struct {
 	layout *parquetLayout
 	groups []parquet.RowGroup
 	json   rowWriter
+	pages  pageChecker
 
 	group     int          // the next one
 	rows      parquet.Rows // of the group before it; nil if that is read
@@ -42,10 +43,8 @@ type parquetSource struct {
 	err   error // of the last Next; sticky
 }
 
-// columns implements columned.
-func (p *parquetSource) columns() string { return *p.layout.schema }
-
-// openParquet opens a Parquet file of so many bytes, which people know by name. A row's JSON object has the columns in their
+// openParquet opens a Parquet file of so many bytes, which records and errors call
+// name. A row's JSON object has the columns in their
 // order; the kept file has the rows as they are. In JSON stand
 //
 //   - numbers as numbers; NaN and the infinities as strings
@@ -92,6 +91,10 @@ func (p *parquetSource) open(size int64) (err error) {
 	})
 }
 
+// columns names the columns with their types. Files in which they are the same can
+// be written as one.
+func (p *parquetSource) columns() string { return *p.layout.schema }
+
 // Layout implements record.Source.
 func (p *parquetSource) Layout() record.Layout { return p.layout }
 
@@ -100,6 +103,7 @@ func (p *parquetSource) Close() error {
 	if p.file == nil {
 		return nil
 	}
+	p.pages.close()
 	err := p.endGroup()
 	p.file = nil
 	if p.err == nil {
@@ -211,7 +215,7 @@ func (p *parquetSource) fill() error {
 func (p *parquetSource) beginGroup() error {
 	g := &p.meta.RowGroups[p.group]
 	for i := range g.Columns {
-		if err := checkPages(p.file, &g.Columns[i].MetaData); err != nil {
+		if err := p.pages.check(p.file, &g.Columns[i].MetaData); err != nil {
 			return fmt.Errorf("row group %d, column %d: %w", p.group+1, i+1, err)
 		}
 	}

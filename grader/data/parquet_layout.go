@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
@@ -41,26 +40,8 @@ type parquetRow struct {
 }
 
 func newParquetLayout(meta *format.FileMetaData, root *parquet.Column, fields *field) *parquetLayout {
-	schema := columnList(meta.Schema)
+	schema := describe(meta.Schema)
 	return &parquetLayout{schema: &schema, meta: meta, root: root, fields: fields.fields, leaves: fields.leaves}
-}
-
-// columnList writes a schema as one line: two files may be written into one if
-// theirs are the same.
-func columnList(schema []format.SchemaElement) string {
-	var b strings.Builder
-	for i, e := range schema[1:] { // the first one is the whole
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(e.Name)
-		kind, err := json.Marshal(e)
-		if err != nil {
-			kind = fmt.Append(nil, err) // numbers and names can always be written
-		}
-		fmt.Fprintf(&b, " %s", kind)
-	}
-	return b.String()
 }
 
 // noteColumn returns the leaf that takes notes, and whether the schema has it

@@ -3,6 +3,7 @@ package data
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/parquet-go/parquet-go/deprecated"
 	"github.com/parquet-go/parquet-go/format"
@@ -304,4 +305,52 @@ func unitOf(u format.TimeUnit) int64 {
 		return 1e3
 	}
 	return 1
+}
+
+// describe writes a schema but for the name of its root: name, type and
+// repetition of each column, groups with their fields in braces. Schemas with the
+// same description hold the same rows.
+func describe(elements []format.SchemaElement) string {
+	var b strings.Builder
+	var open []int32 // fields that are still to come of each group
+	for i := 1; i < len(elements); i++ {
+		e := &elements[i]
+		if i > 1 && elements[i-1].NumChildren.V == 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(e.Name)
+		if e.Type.Valid {
+			b.WriteString(" " + strings.ToLower(e.Type.V.String()))
+			if e.Type.V == format.FixedLenByteArray {
+				fmt.Fprintf(&b, "(%d)", e.TypeLength.V)
+			}
+		}
+		switch {
+		case saysNothing(e):
+		case e.LogicalType.Value != nil:
+			b.WriteString(" " + strings.ToLower(e.LogicalType.String()))
+		case e.ConvertedType.Valid:
+			fmt.Fprintf(&b, " converted type %d(%d,%d)", e.ConvertedType.V, e.Precision.V, e.Scale.V)
+		}
+		b.WriteString(" " + strings.ToLower(e.RepetitionType.V.String()))
+		if n := e.NumChildren.V; n > 0 {
+			b.WriteString(" {")
+			open = append(open, n)
+			continue
+		}
+		for len(open) > 0 {
+			if open[len(open)-1]--; open[len(open)-1] > 0 {
+				break
+			}
+			b.WriteString("}")
+			open = open[:len(open)-1]
+		}
+	}
+	return b.String()
+}
+
+// saysNothing reports whether a logical type is that of the bare integer.
+func saysNothing(e *format.SchemaElement) bool {
+	t, ok := e.LogicalType.Value.(*format.IntType)
+	return ok && t.IsSigned && (e.Type.V == format.Int32 && t.BitWidth == 32 || e.Type.V == format.Int64 && t.BitWidth == 64)
 }

@@ -72,7 +72,7 @@ func (s *spoolWriter) table() error {
 		return err
 	}
 	columns := found.columns(s.format, s.notes)
-	table, err := newTableWriter(s.w, s.format, columns)
+	table, err := beginTable(s.w, s.format, columns)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ type Table interface {
 	Close() error
 }
 
-func newTableWriter(w io.Writer, format Format, columns []Column) (Table, error) {
+func beginTable(w io.Writer, format Format, columns []Column) (Table, error) {
 	switch format {
 	case CSV:
 		return newCSVTable(w, ',', false, columns)

@@ -26,7 +26,7 @@ type thriftScan struct {
 	i     int
 	items int
 	path  []int16                     // field numbers from the outermost struct to the current field
-	visit func(path []int16, v int64) // sees every integer; nil for no one
+	visit func(path []int16, v int64) // sees every number and truth of a field; nil for no one
 }
 
 // scanThrift checks the struct that b begins with and returns its length.
@@ -99,7 +99,12 @@ func (s *thriftScan) structure(depth int) error {
 			id = int16(int64(x>>1) ^ -int64(x&1))
 		}
 		s.path[len(s.path)-1] = id
-		if kind := head & 0xf; kind != 1 && kind != 2 { // a field's booleans are in its head
+		switch kind := head & 0xf; kind {
+		case 1, 2: // a field's boolean is in its head
+			if s.visit != nil {
+				s.visit(s.path, int64(2-kind))
+			}
+		default:
 			if err := s.value(kind, depth+1); err != nil {
 				return err
 			}

@@ -19,7 +19,7 @@ func TestScanThrift(t *testing.T) {
 	if err != nil || n != len(b) {
 		t.Fatalf("%d bytes, error %v; want %d", n, err, len(b))
 	}
-	want := []number{{[]int16{1}, -3}, {[]int16{3}, 1}, {[]int16{3}, 2}, {[]int16{5, 1}, 300}}
+	want := []number{{[]int16{1}, -3}, {[]int16{3}, 1}, {[]int16{3}, 2}, {[]int16{5, 1}, 300}, {[]int16{6}, 1}}
 	if !slices.EqualFunc(got, want, func(a, b number) bool { return slices.Equal(a.path, b.path) && a.value == b.value }) {
 		t.Errorf("numbers %v, want %v", got, want)
 	}
