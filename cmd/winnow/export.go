@@ -18,7 +18,7 @@ func exportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "export",
 		Usage:     "write ratings, with their records, as a table for DuckDB, pandas, SQL or a spreadsheet",
-		ArgsUsage: "SCORES [DATA]",
+		ArgsUsage: "SCORES [DATA...]",
 		Description: `Examples:
   winnow export scores.jsonl data.json -o ratings.parquet
   winnow export scores.jsonl --to csv -o - | head
@@ -78,8 +78,8 @@ func exportFormat(c *cli.Context) (string, error) {
 }
 
 func export(c *cli.Context) (err error) {
-	if n := c.NArg(); n != 1 && n != 2 {
-		return usagef("export takes a scores file and perhaps a data file, %d given: winnow export --help", n)
+	if c.NArg() == 0 {
+		return usagef("export takes a scores file and perhaps data files, none given: winnow export --help")
 	}
 	format, err := exportFormat(c)
 	if err != nil {
