@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	gguf "github.com/gpustack/gguf-parser-go"
 )
@@ -72,7 +73,11 @@ func check(path string) (found facts, err error) {
 	// A reader that knows nothing of the one above: what they see differently is
 	// not to be trusted either.
 	second, err := gguf.ParseGGUFFile(path, gguf.SkipLargeMetadata(), gguf.UseMMap())
-	if err != nil {
+	var system syscall.Errno
+	switch {
+	case errors.As(err, &system): // such as too little memory to map it
+		return found, fmt.Errorf("read %s: %w", path, err)
+	case err != nil:
 		return found, damaged(path, err)
 	}
 	if n := len(second.TensorInfos); n != len(tensors) {

@@ -25,6 +25,7 @@ type death struct {
 	cause  string // such as "was killed by SIGSEGV (segmentation fault)"
 	words  string // the last lines that it wrote of errors; may be empty
 	memory suspicion
+	sent   bool // somebody else killed it, which says nothing of the model
 }
 
 // Error says how the process ended, and its last words.

@@ -137,10 +137,10 @@ func (e *Engine) watch() {
 // interrupted is why a process is killed that had no time to finish.
 const interrupted = "was killed because the run was interrupted"
 
-// load starts processes, smaller ones if memory is short, until one is open. The
-// caller holds e.restart.
+// load starts processes, smaller ones if memory is short, until one is open. One
+// that somebody else kills is no reason to give up. The caller holds e.restart.
 func (e *Engine) load() (*process, error) {
-	for {
+	for try := 1; ; try++ {
 		if err := e.ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -161,7 +161,7 @@ func (e *Engine) load() (*process, error) {
 		if err := e.ctx.Err(); err != nil {
 			return nil, err
 		}
-		again := d.memory == possible && !e.maybe.Load()
+		again := d.memory == possible && !e.maybe.Load() || d.sent && try < loads
 		if !e.shrink(d, 0) && !again {
 			return nil, e.fails(d, "loading it")
 		}
@@ -225,7 +225,8 @@ func (e *Engine) replace(old *process) (*process, error) {
 	return p, nil
 }
 
-// loads is how often a model that was loaded before may fail to load.
+// loads is how often a model that was loaded before may fail to load, and how often
+// others may kill a process that loads one.
 const loads = 3
 
 // shrink makes the options smaller if a process died for want of memory: at once

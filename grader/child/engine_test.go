@@ -119,6 +119,29 @@ func TestStartErrors(t *testing.T) {
 	}
 }
 
+// Somebody who kills a process that loads a model says nothing of the model; any
+// other death does.
+func TestKilledWhileLoading(t *testing.T) {
+	t.Parallel()
+	for _, failure := range []string{"kill", "segv"} {
+		s := scripted(t)
+		s.Load, s.LoadOnce = failure, true
+		e, err := Start(t.Context(), options(t, s))
+		if failure != "kill" {
+			if !errors.As(err, new(*Error)) {
+				t.Errorf("%s: error %v, want one of the model", failure, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", failure, err)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // The next process must be the same judge.
 func TestChangedJudge(t *testing.T) {
 	t.Parallel()

@@ -33,6 +33,7 @@ type script struct {
 
 	Harmless  bool   // it ignores what records ask for
 	Load      string // the failure that opening it is
+	LoadOnce  bool   // and that is so the first time alone
 	Broken    bool   // no batch is rated
 	Spin      bool   // a batch keeps every thread busy for ever
 	MostFits  int    // with more tokens in a batch, memory runs out when it rates
@@ -71,7 +72,7 @@ func openFake(options json.RawMessage, out io.Writer) (*fake, error) {
 	if f.Say != "" {
 		slog.Warn(f.Say, "number", 7)
 	}
-	if f.Load != "" {
+	if f.Load != "" && (!f.LoadOnce || f.first("loaded")) {
 		fmt.Fprintln(os.Stderr, "the last thing it says")
 		f.fail(f.Load)
 	}

@@ -154,6 +154,7 @@ func (p *process) autopsy() *death {
 		d.cause = p.killed
 	default:
 		d.memory = suspect(signal, lines, p.kills, p.kept)
+		d.sent = signal == syscall.SIGKILL && d.memory == unlikely
 	}
 	return d
 }
