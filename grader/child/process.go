@@ -275,16 +275,10 @@ func (p *process) taken(answer frame, take func(kind, []byte) error) error {
 	if answer.kind == failed {
 		e := new(remoteError)
 		if err = json.Unmarshal(answer.payload, e); err == nil {
-			switch e.Class {
-			case noMemory:
-				p.kill("was ended because of an error: "+e.Text, true)
-			case isFatal:
-				p.kill("was ended because of an error: "+e.Text, false)
-			default:
-				return e
+			if e.Class == noMemory || e.Class == isFatal {
+				return p.endBy(e)
 			}
-			<-p.dead
-			return p.death
+			return e
 		}
 	} else {
 		err = take(answer.kind, answer.payload)
@@ -295,6 +289,19 @@ func (p *process) taken(answer frame, take func(kind, []byte) error) error {
 		return p.death
 	}
 	return nil
+}
+
+// endBy ends a process that told of an error behind which it cannot go on, and
+// returns its death. It may have ended by itself already.
+func (p *process) endBy(e *remoteError) *death {
+	why, memLow := "was ended because of an error: "+e.Text, e.Class == noMemory
+	p.kill(why, memLow)
+	<-p.dead
+	d := &death{cause: why, words: p.death.words}
+	if memLow {
+		d.memory = certain
+	}
+	return d
 }
 
 // limit is how long an answer may take.
