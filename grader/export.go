@@ -2,9 +2,7 @@ package grader
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"maps"
 	"slices"
@@ -93,41 +91,19 @@ func Export(known Scores, to data.Table, o ExportOptions) (ExportSummary, error)
 		return e.sum, nil
 	}
 	met := make(map[record.Key]struct{}, known.Len())
-	err := eachRecord(o.Open, o.Limit, func(rec *record.Record) error {
-		entry, ok := known.Lookup(rec.Key)
-		if ok {
-			met[rec.Key] = struct{}{}
-		} else {
-			entry = lookup(known, rec)
+	_, err := each(o.Open, o.Limit, func(turns []*record.Record) error {
+		for _, rec := range turns {
+			if _, ok := known.Lookup(rec.Key); ok {
+				met[rec.Key] = struct{}{}
+			}
+			if err := e.write(lookup(known, rec), rec); err != nil {
+				return err
+			}
 		}
-		return e.write(entry, rec)
+		return nil
 	})
 	e.sum.Foreign = known.Len() - len(met)
 	return e.sum, err
-}
-
-// eachRecord visits the records with an index below limit, turns and all.
-func eachRecord(open func() (record.Source, error), limit int, visit func(*record.Record) error) (err error) {
-	src, err := open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, src.Close()) }()
-	for {
-		rec, err := src.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if limit > 0 && rec.Index >= limit {
-			return nil
-		}
-		if err := visit(rec); err != nil {
-			return err
-		}
-	}
 }
 
 type exporter struct {

@@ -23,11 +23,11 @@ type jsonRow interface{ Object() ([]byte, error) }
 // values are, else text with each value as JSON. Tables go through a temporary
 // file, in the folder that $TMPDIR names.
 func ConvertTo(format string) (record.Layout, error) {
-	switch f := Format(format); f {
-	case JSON, JSONL, CSV, TSV, Parquet:
-		return convertLayout{f}, nil
+	f, err := ParseFormat(format)
+	if err == nil && f == "" {
+		err = fmt.Errorf("no format: want %s", formatNames)
 	}
-	return nil, fmt.Errorf("format %q: want json, jsonl, csv, tsv or parquet", format)
+	return convertLayout{f}, err
 }
 
 type convertLayout struct{ format Format }
@@ -71,10 +71,13 @@ func (w *jsonWriter) WriteNote(rec *record.Record, note any) error {
 func (w *jsonWriter) converted(rec *record.Record) (*record.Record, error) {
 	raw := rec.Raw
 	if row, ok := rec.Row.(jsonRow); ok {
-		var err error
-		if raw, err = row.Object(); err != nil {
+		object, err := row.Object()
+		switch {
+		case err == nil:
+			raw = object
+		case rec.Fault == nil:
 			return nil, fmt.Errorf("%s: %w", rec.Where(), err)
-		}
+		} // a row that is none is wrapped as it is, with its note
 	}
 	if w.lines && bytes.IndexByte(raw, '\n') >= 0 {
 		var line bytes.Buffer

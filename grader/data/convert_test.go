@@ -34,6 +34,23 @@ func converted(t *testing.T, to Format, recs []*record.Record, note any) []byte 
 	return writeAll(t, layout, recs, note)
 }
 
+// A row that is none goes, as it is, where its note goes.
+func TestConvertBadRow(t *testing.T) {
+	recs, _ := mustRead(t, writeFile(t, "data.csv", []byte("instruction,output\ni,o\na,b,c\n")))
+	if len(recs) != 2 || recs[1].Fault == nil {
+		t.Fatalf("%d records, want 2, the second with a fault", len(recs))
+	}
+	note := map[string]any{"verdict": "review"}
+	for to, want := range map[Format]string{
+		JSONL: `{"instruction":"i","output":"o","winnow":{"verdict":"review"}}` + "\n" + `{"raw":"a,b,c","winnow":{"verdict":"review"}}` + "\n",
+		CSV:   "instruction,output,winnow,raw\ni,o,\"{\"\"verdict\"\":\"\"review\"\"}\",\n,,\"{\"\"verdict\"\":\"\"review\"\"}\",\"a,b,c\"\n",
+	} {
+		if got := string(converted(t, to, recs, note)); got != want {
+			t.Errorf("%s is\n%s\nwant\n%s", to, got, want)
+		}
+	}
+}
+
 func TestConvert(t *testing.T) {
 	recs, _ := mustRead(t, writeFile(t, "data.json", []byte(mixed)))
 	for to, want := range map[Format]string{

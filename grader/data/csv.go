@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -159,8 +160,14 @@ func (c *columns) hint(what string) string {
 	return fmt.Sprintf(": name the right one with --map %s=COLUMN", what)
 }
 
-// columns implements columned.
-func (t *csvSource) columns() string { return t.of.list() }
+// columns implements columned: it names them all, unlike list.
+func (t *csvSource) columns() string {
+	quoted := make([]string, len(t.of.names))
+	for i, name := range t.of.names {
+		quoted[i] = strconv.Quote(name)
+	}
+	return strings.Join(quoted, ", ")
+}
 
 // Close implements record.Source.
 func (t *csvSource) Close() error { return nil }

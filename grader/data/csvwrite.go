@@ -36,8 +36,8 @@ func (r *row) Object() ([]byte, error) {
 	}
 	b := []byte{'{'}
 	for i, c := range cells {
-		name, err := marshal(r.of.names[i])
-		text, textErr := marshal(c.text(r.raw))
+		name, err := record.MarshalPlain(r.of.names[i])
+		text, textErr := record.MarshalPlain(c.text(r.raw))
 		if err = errors.Join(err, textErr); err != nil {
 			return nil, fmt.Errorf("making an object of a row: %w", err)
 		}
@@ -47,15 +47,6 @@ func (r *row) Object() ([]byte, error) {
 		b = append(append(append(b, name...), ':'), text...)
 	}
 	return append(b, '}'), nil
-}
-
-// marshal is json.Marshal without the escapes that are meant for web pages.
-func marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), err
 }
 
 // noteColumns hold the members verdict, reason, status and rating of a note; the
@@ -176,9 +167,9 @@ func (w *tableWriter) noted(r *row, note any) (out []byte, err error) {
 	} else {
 		out = append(out, bytes.Repeat([]byte{w.of.comma}, w.own-1)...)
 		if utf8.Valid(r.raw) {
-			members["raw"], err = marshal(string(r.raw))
+			members["raw"], err = record.MarshalPlain(string(r.raw))
 		} else {
-			members["raw_base64"], err = marshal(r.raw) // as base64
+			members["raw_base64"], err = record.MarshalPlain(r.raw) // as base64
 		}
 		if err != nil {
 			return nil, err
@@ -187,23 +178,23 @@ func (w *tableWriter) noted(r *row, note any) (out []byte, err error) {
 	for _, name := range noteColumns[:len(noteColumns)-1] {
 		member := strings.TrimPrefix(name, record.NoteMember+"_")
 		out = append(out, w.of.comma)
-		out = append(out, w.of.quote(scalar(members[member]))...)
+		out = append(out, quote(scalar(members[member]), w.of.comma)...)
 		delete(members, member)
 	}
 	out = append(out, w.of.comma)
 	if len(members) > 0 {
-		rest, err := marshal(members)
+		rest, err := record.MarshalPlain(members)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, w.of.quote(string(rest))...)
+		out = append(out, quote(string(rest), w.of.comma)...)
 	}
 	return out, nil
 }
 
 // membersOf returns the members of a note's JSON object.
 func membersOf(note any) (map[string]json.RawMessage, error) {
-	b, err := marshal(note)
+	b, err := record.MarshalPlain(note)
 	if err != nil {
 		return nil, err
 	}
@@ -224,9 +215,9 @@ func scalar(member json.RawMessage) string {
 	return string(member)
 }
 
-// quote returns a cell with the given text.
-func (c *columns) quote(text string) string {
-	if !strings.ContainsAny(text, "\"\r\n"+string(c.comma)) {
+// quote returns a cell with the given text, in quotes where it needs them.
+func quote(text string, comma byte) string {
+	if !strings.ContainsAny(text, "\"\r\n"+string(comma)) {
 		return text
 	}
 	return `"` + strings.ReplaceAll(text, `"`, `""`) + `"`

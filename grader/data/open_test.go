@@ -299,6 +299,25 @@ func TestSpoolFails(t *testing.T) {
 	}
 }
 
+// Tables differ by any of their columns, however many and however long.
+func TestSeveralWide(t *testing.T) {
+	header := "instruction,output"
+	for i := range 30 {
+		header += fmt.Sprintf(",column %d", i)
+	}
+	row := "\ni,o" + strings.Repeat(",1", 31) + "\n"
+	long := strings.Repeat("x", 100)
+	folder(t, map[string]string{
+		"a.csv": header + ",last" + row, "b.csv": header + ",other" + row,
+		"c.csv": "instruction,output," + long + "1\ni,o,1\n", "d.csv": "instruction,output," + long + "2\ni,o,1\n",
+	})
+	for _, pair := range [][]string{{"a.csv", "b.csv"}, {"c.csv", "d.csv"}} {
+		if _, _, err := readPaths(t, pair, Options{}); err == nil || !strings.Contains(err.Error(), "one file cannot hold") {
+			t.Errorf("%s: error %v, want that one file cannot hold both", pair, err)
+		}
+	}
+}
+
 // Whatever the bytes are, reading ends, with records in order or an error that
 // names the file.
 func FuzzOpen(f *testing.F) {

@@ -97,21 +97,12 @@ func (t *csvTable) begin(i int) {
 	}
 }
 
-// text appends a cell, in quotes where it needs them.
+// text appends a cell.
 func (t *csvTable) text(s string) {
 	if t.formulas && s != "" && strings.IndexByte("=+-@\t\r", s[0]) >= 0 {
 		s = "'" + s
 	}
-	if s != "" && strings.IndexByte(s, t.comma) < 0 && !strings.ContainsAny(s, "\"\r\n") {
-		t.line = append(t.line, s...)
-		return
-	}
-	if s == "" && len(t.columns) > 1 {
-		return // quotes tell a row of one empty cell from an empty line
-	}
-	t.line = append(t.line, '"')
-	t.line = append(t.line, strings.ReplaceAll(s, `"`, `""`)...)
-	t.line = append(t.line, '"')
+	t.line = append(t.line, quote(s, t.comma)...) // end tells a row of one empty cell from an empty line
 }
 
 func (t *csvTable) end() error {

@@ -65,17 +65,17 @@ func encodeMember(name string, value any) (key, val []byte, err error) {
 	if !utf8.ValidString(name) {
 		return nil, nil, errors.New("the name is not valid UTF-8")
 	}
-	if key, err = encode(name); err != nil {
+	if key, err = MarshalPlain(name); err != nil {
 		return nil, nil, err
 	}
-	if val, err = encode(value); err != nil {
+	if val, err = MarshalPlain(value); err != nil {
 		return nil, nil, err
 	}
 	return key, val, nil
 }
 
-// encode is json.Marshal without the escapes that are meant for web pages.
-func encode(v any) ([]byte, error) {
+// MarshalPlain is json.Marshal without the escapes that are meant for web pages.
+func MarshalPlain(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

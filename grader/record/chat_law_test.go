@@ -45,7 +45,7 @@ func drawChat(t *rapid.T) (chat []said, data []byte) {
 }
 
 func encoded(t *rapid.T, v any) []byte {
-	b, err := encode(v)
+	b, err := MarshalPlain(v)
 	if err != nil {
 		t.Fatal(err)
 	}
