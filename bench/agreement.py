@@ -3,18 +3,24 @@
 
 Usage: agreement.py A.jsonl B.jsonl [KEPT_SHARE]
 
-Prints Spearman's rank correlation of the ratings and the overlap of the kept
-sets when the best KEPT_SHARE (0.2) of the records is kept by each: the share of
-A's kept records that B keeps too. By chance it would be KEPT_SHARE.
+Prints a line of JSON: the judges by their manifests, Spearman's rank correlation
+of the ratings, and the overlap of the kept sets when the best KEPT_SHARE (0.2) of
+the records is kept by each: the share of A's kept records that B keeps too. By
+chance it would be KEPT_SHARE.
 """
 import json
 import sys
 
 
-def ratings(path):
+def read(path):
+    """The manifest and the ratings by key."""
     with open(path, encoding="utf-8") as f:
-        entries = [json.loads(line) for line in f]
-    return {e["key"]: e["rating"] for e in entries if e.get("status") == "ok"}
+        manifest, *entries = (json.loads(line) for line in f)
+    return manifest, {e["key"]: e["rating"] for e in entries if e["status"] == "ok"}
+
+
+def judge(manifest):
+    return {"model": manifest["model"]["name"], "rubrics": [r["name"] for r in manifest["rubrics"]]}
 
 
 def ranks(values):
@@ -42,7 +48,7 @@ def kept(scores, n):
     return set(sorted(scores, key=lambda k: (-scores[k], k))[:n])
 
 
-a, b = ratings(sys.argv[1]), ratings(sys.argv[2])
+(manifest_a, a), (manifest_b, b) = read(sys.argv[1]), read(sys.argv[2])
 share = float(sys.argv[3]) if len(sys.argv) > 3 else 0.2
 keys = sorted(a.keys() & b.keys())
 if len(keys) < 3:
@@ -50,4 +56,7 @@ if len(keys) < 3:
 rho = pearson(ranks([a[k] for k in keys]), ranks([b[k] for k in keys]))
 n = round(share * len(keys))
 overlap = len(kept({k: a[k] for k in keys}, n) & kept({k: b[k] for k in keys}, n)) / n
-print(f"{len(keys)} records: Spearman {rho:.3f}, overlap of the best {share:.0%} {overlap:.2f}")
+print(json.dumps({
+    "kind": "agreement", "a": judge(manifest_a), "b": judge(manifest_b), "records": len(keys),
+    "spearman": round(rho, 4), "kept_share": share, "overlap": round(overlap, 4),
+}))

@@ -14,4 +14,4 @@ for rubric in alpagasus-accuracy alpagasus-accuracy-first; do
     bin/winnow bench --no-profile -m "$model" --data "$data" --records "$records" --rubric "$rubric" --repeats 3 --json | tee -a "$results"
     bin/winnow grade "$data" --no-profile -m "$model" --limit "$records" --rubric "$rubric" --max-off-scale 1 -o "$tmp/$rubric.jsonl"
 done
-bench/agreement.py "$tmp/alpagasus-accuracy.jsonl" "$tmp/alpagasus-accuracy-first.jsonl"
+bench/agreement.py "$tmp/alpagasus-accuracy.jsonl" "$tmp/alpagasus-accuracy-first.jsonl" | tee -a "$results"
