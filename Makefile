@@ -11,6 +11,7 @@ ARGS    ?=
 
 ENGINE     := github.com/ollama/ollama
 ENGINE_DIR := $(shell go mod download $(ENGINE) && go list -m -f '{{.Dir}}' $(ENGINE))
+ENGINE_VERSION := $(shell go list -m -f '{{.Version}}' $(ENGINE))
 # "native" means another processor on another machine, but Go's cache sees only
 # the words: this number keeps their engines apart.
 CPU_ID     := $(shell $(CC) -march=$(MARCH) -Q --help=target 2>/dev/null | cksum | cut -d' ' -f1)
@@ -38,7 +39,7 @@ export GOFLAGS      := -trimpath -buildvcs=false
 
 MODEL := models/smollm2-135m-instruct.gguf
 
-.PHONY: help build run model test short soak fuzz lint bench clean
+.PHONY: help build run model test short soak fuzz lint bench cuda clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +74,9 @@ lint: ## gofmt, vet, staticcheck, errcheck
 
 bench: build model ## measure grading beside the raw rate: make bench DATA=data.json
 	bin/winnow bench -m $(MODEL) --data $(or $(DATA),examples/records.json) --records $(or $(RECORDS),64)
+
+cuda: ## compile ggml's CUDA backend (CUDA_ARCHS="80;90"; default: the GPUs here, else 80;86;89;90;120)
+	scripts/build-cuda.sh $(ENGINE_DIR) $(ENGINE_VERSION) "$(CUDA_ARCHS)" build/cuda
 
 clean: ## remove what was built; the model stays
 	rm -rf bin out build
