@@ -39,7 +39,7 @@ export GOFLAGS      := -trimpath -buildvcs=false
 
 MODEL := models/smollm2-135m-instruct.gguf
 
-.PHONY: help build run model test short soak fuzz lint bench cuda clean
+.PHONY: help build run model test short soak fuzz lint bench cuda cuda-canary clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,7 +76,10 @@ bench: build model ## measure grading beside the raw rate: make bench DATA=data.
 	bin/winnow bench -m $(MODEL) --data $(or $(DATA),examples/records.json) --records $(or $(RECORDS),64)
 
 cuda: ## compile ggml's CUDA backend (CUDA_ARCHS="80;90"; default: the GPUs here, else 80;86;89;90;120)
-	scripts/build-cuda.sh $(ENGINE_DIR) $(ENGINE_VERSION) "$(CUDA_ARCHS)" build/cuda
+	PYTHON=$(PYTHON) scripts/build-cuda.sh $(ENGINE_DIR) $(ENGINE_VERSION) "$(CUDA_ARCHS)" build/cuda
+
+cuda-canary: build ## compile a handful of its files: do the engine's sources still fit?
+	PYTHON=$(PYTHON) scripts/cuda-canary.sh $(ENGINE_DIR) $(ENGINE_VERSION) bin/winnow
 
 clean: ## remove what was built; the model stays
 	rm -rf bin out build

@@ -1,6 +1,10 @@
 package llama
 
+// The CUDA backend is a library that is loaded at run time and takes ggml's core
+// from this program: its symbols must be visible to the loader (-rdynamic).
+
 // #cgo CXXFLAGS: -std=c++17
+// #cgo linux LDFLAGS: -rdynamic
 // #include "shim.h"
 import "C"
 

@@ -41,6 +41,9 @@ type ModelOptions struct {
 // LoadModel reads the GGUF file at path.
 func LoadModel(path string, o ModelOptions) (*Model, error) {
 	Init()
+	if o.GPULayers != 0 && !o.VocabOnly {
+		LoadCUDA()
+	}
 	found, err := check(path)
 	if err != nil {
 		return nil, fmt.Errorf("load model: %w", err)

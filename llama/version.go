@@ -1,6 +1,13 @@
 package llama
 
-import "runtime/debug"
+import (
+	"reflect"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	ggml "github.com/ollama/ollama/ml/backend/ggml/ggml/src"
+)
 
 // module is where the C++ sources come from, upstream the llama.cpp commit that
 // it holds (Makefile.sync in the module; CONTRIBUTING.md says how to change the pin).
@@ -11,13 +18,31 @@ const (
 
 // Version names the engine that is compiled in.
 func Version() string {
-	version := "of unknown version"
+	version := engineVersion()
+	if version == "" {
+		version = "of unknown version"
+	}
+	return "llama.cpp " + upstream + " from " + module + " " + version
+}
+
+// engineVersion is the version of the module that this program was built with,
+// or "" if it does not know.
+func engineVersion() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
 			if m.Path == module {
-				version = m.Version
+				return m.Version
 			}
 		}
 	}
-	return "llama.cpp " + upstream + " from " + module + " " + version
+	// The programs of go test have no list of modules, but the names of their
+	// sources: github.com/ollama/ollama@v1.2.3/ml/...
+	f := runtime.FuncForPC(reflect.ValueOf(ggml.LibPaths).Pointer())
+	if f == nil {
+		return ""
+	}
+	file, _ := f.FileLine(f.Entry())
+	_, version, _ := strings.Cut(file, module+"@")
+	version, _, _ = strings.Cut(version, "/")
+	return version
 }

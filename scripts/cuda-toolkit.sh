@@ -17,7 +17,7 @@ if [[ -n ${CUDA_PATH:-} ]]; then
         echo "cuda-toolkit: CUDA_PATH is $CUDA_PATH, which has no bin/nvcc" >&2
         exit 1
     }
-    echo "$CUDA_PATH"
+    (cd "$CUDA_PATH" && pwd)
     exit
 fi
 for nvcc in "$(command -v nvcc || true)" /usr/local/cuda/bin/nvcc; do

@@ -69,6 +69,7 @@ func TestScript(t *testing.T) {
 			// Scripts run side by side: one thread each, so that none spins while
 			// another one computes.
 			e.Setenv("GOMAXPROCS", "1")
+			e.Setenv("WINNOW_CUDA", "off") // the sessions are those of a CPU
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
