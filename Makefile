@@ -61,7 +61,7 @@ test: build model ## run every test
 	WINNOW_TEST_MODEL=$(CURDIR)/$(MODEL) go test $(ARGS) ./...
 
 short: ## run the tests that need no C++ engine, with the race detector
-	go test -race $(ARGS) $(shell go list -f '{{if not .DepOnly}}{{.ImportPath}}{{end}}' ./grader ./grader/child ./grader/data ./grader/dedup ./grader/journal ./grader/prompt ./grader/rating ./grader/record ./grader/rubric ./grader/verdict ./internal/...)
+	go test -race $(ARGS) $(shell go list -f '{{if not .DepOnly}}{{.ImportPath}}{{end}}' ./grader ./grader/child ./grader/data ./grader/dedup ./grader/journal ./grader/placement ./grader/prompt ./grader/rating ./grader/record ./grader/rubric ./grader/verdict ./internal/...)
 
 soak: build ## run the fault tests in their long form (about 5 minutes; SOAK_SEED=n for other faults)
 	scripts/soak.sh $(ARGS)

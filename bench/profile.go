@@ -35,9 +35,9 @@ type Profile struct {
 }
 
 // profilePath names the profile of a model on this machine, with or without layers
-// on its GPUs. What decides is the model's shape: models that differ in their
-// weights alone run at one speed.
-func profilePath(model string, gpuLayers int) (string, error) {
+// on its GPUs, which are named by their kinds. What decides is the model's shape:
+// models that differ in their weights alone run at one speed.
+func profilePath(model string, gpuLayers int, gpus []string) (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errNoCache, err)
@@ -50,8 +50,17 @@ func profilePath(model string, gpuLayers int) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the shape of %s: %w: want a model in GGUF format", model, err)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "profile 1\n%s\n%v\n%s", machine(), gpuLayers != 0, shape))
+	sum := sha256.Sum256(fmt.Appendf(nil, "profile 1\n%s\n%v\n%s", machineWith(kinds(gpuLayers, gpus)), gpuLayers != 0, shape))
 	return filepath.Join(dir, "winnow", "profiles", hex.EncodeToString(sum[:16])+".json"), nil
+}
+
+// kinds lists the GPUs that compute, each kind once: several of one kind are used
+// with the settings of one.
+func kinds(gpuLayers int, gpus []string) []string {
+	if gpuLayers == 0 {
+		return nil
+	}
+	return slices.Compact(slices.Sorted(slices.Values(gpus)))
 }
 
 // shapeOf lists what a model's speed follows from: what the header says of the
@@ -85,9 +94,10 @@ func shapeOf(f *gguf.GGUFFile) (string, error) {
 var errNoCache = errors.New("find the cache folder")
 
 // LoadProfile returns the profile of a model on this machine and its path, or
-// nil if there is none. Without a folder for caches there is none, and no path.
-func LoadProfile(model string, gpuLayers int) (*Profile, string, error) {
-	path, err := profilePath(model, gpuLayers)
+// nil if there is none; gpus are the descriptions of the GPUs that may be used.
+// Without a folder for caches there is none, and no path.
+func LoadProfile(model string, gpuLayers int, gpus ...string) (*Profile, string, error) {
+	path, err := profilePath(model, gpuLayers, gpus)
 	if errors.Is(err, errNoCache) {
 		return nil, "", nil
 	}
@@ -111,9 +121,10 @@ func LoadProfile(model string, gpuLayers int) (*Profile, string, error) {
 	return &p, path, nil
 }
 
-// Save writes the profile to where LoadProfile finds it and returns the path.
-func (p *Profile) Save(model string, gpuLayers int) (path string, err error) {
-	if path, err = profilePath(model, gpuLayers); err != nil {
+// Save writes the profile to where LoadProfile finds it with the same arguments and
+// returns the path.
+func (p *Profile) Save(model string, gpuLayers int, gpus ...string) (path string, err error) {
+	if path, err = profilePath(model, gpuLayers, gpus); err != nil {
 		return "", err
 	}
 	data, err := json.MarshalIndent(p, "", "  ")

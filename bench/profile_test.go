@@ -211,3 +211,29 @@ func TestProfileOfCPU(t *testing.T) {
 		t.Errorf("%+v, %v; want the profile with layers on a GPU", p, err)
 	}
 }
+
+// A model has a profile for each kind of GPU, however many of a kind there are, and
+// whichever comes first.
+func TestProfileOfGPUs(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	model := writeTiny(t, tinygguf.Options{})
+	if _, err := someProfile().Save(model, -1, "Card A", "Card B", "Card A"); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		layers int
+		gpus   []string
+		want   bool
+	}{
+		{-1, []string{"Card A", "Card B"}, true},
+		{20, []string{"Card B", "Card B", "Card A"}, true},
+		{-1, []string{"Card A"}, false},
+		{-1, []string{"Card C", "Card B"}, false},
+		{-1, nil, false},
+		{0, []string{"Card A", "Card B"}, false},
+	} {
+		if p, _, err := LoadProfile(model, c.layers, c.gpus...); err != nil || (p != nil) != c.want {
+			t.Errorf("%d layers on %q: profile %+v, %v, want one: %t", c.layers, c.gpus, p, err, c.want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"winnow/grader"
@@ -243,18 +244,27 @@ func (t *Throughput) addFLOPs(o engine.Options, w work) error {
 	return nil
 }
 
-// machine describes what computes in a few words.
+// machine describes what computes in a few words: the GPUs that are loaded and the
+// processor.
 func machine() string {
+	var gpus []string
+	for _, d := range llama.Devices() {
+		if d.GPU {
+			gpus = append(gpus, d.Description)
+		}
+	}
+	return machineWith(gpus)
+}
+
+// machineWith describes a machine with these GPUs. It asks none of them anything.
+func machineWith(gpus []string) string {
 	s := "unknown processor"
-	gpus := ""
 	for _, d := range llama.Devices() {
 		if d.Name == "CPU" {
 			s = d.Description
-		} else if d.GPU {
-			gpus += d.Description + ", "
 		}
 	}
-	s = gpus + s + fmt.Sprintf(", %d cores", runtime.GOMAXPROCS(0))
+	s = strings.Join(append(gpus, s), ", ") + fmt.Sprintf(", %d cores", runtime.GOMAXPROCS(0))
 	if f := engine.Features(); len(f) > 0 {
 		for _, x := range slices.Backward(f) {
 			if x.Build {

@@ -21,6 +21,7 @@ type Model struct {
 	c        *C.struct_llama_model
 	contexts int
 	path     string
+	places   places
 	vocab    *Vocab
 	// positions that there is a vector for, or 0 if positions are computed
 	positions uint64
@@ -33,9 +34,11 @@ type Model struct {
 
 // ModelOptions says how a model is loaded.
 type ModelOptions struct {
-	GPULayers int  // layers on the GPU; negative for all
-	NoMmap    bool // read the file instead of mapping it
-	VocabOnly bool // no weights: for tokenizing only
+	GPULayers   int       // layers on GPUs, the output as one more; negative for all, 0 to use no GPU at all
+	Devices     []string  // names of the GPUs that take them; nil for all that there are
+	TensorSplit []float32 // how many of the layers each of Devices takes, as proportions; nil to go by free memory
+	NoMmap      bool      // read the file instead of mapping it
+	VocabOnly   bool      // no weights: for tokenizing only
 }
 
 // LoadModel reads the GGUF file at path.
@@ -49,9 +52,9 @@ func LoadModel(path string, o ModelOptions) (*Model, error) {
 		return nil, fmt.Errorf("load model: %w", err)
 	}
 	params := C.llama_model_default_params()
-	params.n_gpu_layers = C.int32_t(o.GPULayers)
-	if o.GPULayers < 0 {
-		params.n_gpu_layers = 1 << 16
+	places, err := place(&params, o)
+	if err != nil {
+		return nil, fmt.Errorf("load model %s: %w", path, err)
 	}
 	params.use_mmap = C.bool(!o.NoMmap)
 	params.vocab_only = C.bool(o.VocabOnly)
@@ -64,10 +67,11 @@ func LoadModel(path string, o ModelOptions) (*Model, error) {
 		c = C.shim_model_load(cpath, params, &threw.buf[0], errBytes)
 	})
 	if c == nil {
+		places.free()
 		text := strings.TrimPrefix(errors+"; "+threw.String(), "; ")
 		return nil, fmt.Errorf("load model %s: %w", path, &Error{Op: "llama_model_load_from_file", Text: strings.TrimSuffix(text, "; ")})
 	}
-	m := &Model{c: c, path: path, positions: found.positions}
+	m := &Model{c: c, path: path, places: places, positions: found.positions}
 	m.vocab = newVocab(m, C.llama_model_get_vocab(c))
 	m.leak = watchLeak(m, "Model "+path)
 	return m, nil
@@ -85,6 +89,7 @@ func (m *Model) Close() error {
 	}
 	m.leak.Stop()
 	C.llama_model_free(m.c)
+	m.places.free()
 	m.c = nil
 	return nil
 }

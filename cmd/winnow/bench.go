@@ -222,7 +222,11 @@ func tune(c *cli.Context, recs []*record.Record) error {
 		return modelError{err}
 	}
 	p.Version = version
-	path, err := p.Save(o.Model, o.GPULayers)
+	gpus, err := usable(o, ownGPUs(o))
+	if err != nil {
+		return err
+	}
+	path, err := p.Save(o.Model, o.GPULayers, kinds(gpus)...)
 	if err != nil {
 		return fmt.Errorf("save the profile: %w", err)
 	}

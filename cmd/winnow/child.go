@@ -9,18 +9,23 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"winnow/grader"
 	"winnow/grader/child"
 	"winnow/grader/engine"
+	"winnow/grader/placement"
 	"winnow/llama"
 )
 
-// childEnv is set in the environment of a process that is to be an engine's: the
-// program starts itself.
-const childEnv = "WINNOW_ENGINE_PROCESS"
+// childEnv is set in the environment of a process that is to be an engine's, or is
+// to say which GPUs there are: the program starts itself.
+const (
+	childEnv    = "WINNOW_ENGINE_PROCESS"
+	listDevices = "devices"
+)
 
 // childEngine is what such a process gets to open its engine.
 type childEngine struct {
@@ -43,7 +48,11 @@ func childMain() int {
 			return exitUsage
 		}
 	}
-	if err := child.Serve(in, out, openInChild); err != nil {
+	serve := func() error { return child.Serve(in, out, openInChild) }
+	if os.Getenv(childEnv) == listDevices {
+		serve = func() error { return child.Answer(in, out, gpusInChild) }
+	}
+	if err := serve(); err != nil {
 		say(os.Stderr, "winnow: %v\n", err)
 		return exitFailed
 	}
@@ -62,6 +71,16 @@ func openInChild(options json.RawMessage) (grader.Engine, error) {
 		return nil, classify(err)
 	}
 	return servedEngine{e}, nil
+}
+
+// gpusInChild lists the GPUs.
+func gpusInChild(question json.RawMessage) (any, error) {
+	var level slog.Level
+	if err := json.Unmarshal(question, &level); err != nil {
+		return nil, fmt.Errorf("read the level of the log: %w", err)
+	}
+	slog.SetDefault(child.Logger(os.Stderr, level))
+	return engine.GPUs(), nil
 }
 
 // servedEngine is an engine whose errors the parent can act on.
@@ -93,8 +112,9 @@ type classified struct {
 // Unwrap returns both.
 func (e classified) Unwrap() []error { return []error{e.error, e.class} }
 
-// openChild opens an engine in a process of its own.
-func openChild(ctx context.Context, o engine.Options) (*child.Engine, error) {
+// openChild opens an engine in a process of its own, or one on each GPU. settle
+// fills in what depends on the GPUs.
+func openChild(ctx context.Context, o engine.Options, settle func(*engine.Options, []placement.Device) error) (grader.Engine, error) {
 	if err := checkCPU(); err != nil {
 		return nil, err
 	}
@@ -103,17 +123,28 @@ func openChild(ctx context.Context, o engine.Options) (*child.Engine, error) {
 		return nil, fmt.Errorf("start the engine in a process of its own: %w; --in-process does without one", err)
 	}
 	level := logLevel(ctx)
-	options, err := json.Marshal(childEngine{o, level})
+	gpus, err := askGPUs(ctx, exe, level, o)
 	if err != nil {
-		return nil, fmt.Errorf("write the engine's options: %w", err)
+		return nil, err
 	}
-	e, err := child.Start(ctx, child.Options{
-		Model:   o.Model,
-		Command: func() *exec.Cmd { return childCommand(exe, level) },
-		Engine:  options,
-		Smaller: smallerBatch,
-		Limits:  child.Limits{Load: loadLimit(o.Model)},
-	})
+	list, err := placed(o, gpus, settle)
+	if err != nil {
+		return nil, err
+	}
+	var members []child.Member
+	for _, p := range list {
+		m, err := member(exe, level, p, len(gpus))
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, m)
+	}
+	var e grader.Engine
+	if len(members) == 1 {
+		e, err = child.Start(ctx, members[0].Options)
+	} else {
+		e, err = child.StartGroup(ctx, members, nil)
+	}
 	switch {
 	case err == nil:
 		return e, nil
@@ -122,6 +153,81 @@ func openChild(ctx context.Context, o engine.Options) (*child.Engine, error) {
 	}
 	return nil, modelError{err}
 }
+
+// member says how the process of an engine is started, on a machine with so many
+// GPUs.
+func member(exe string, level slog.Level, o engine.Options, gpus int) (child.Member, error) {
+	m := child.Member{Name: deviceNames(o.Place)}
+	place, env := narrow(*o.Place, gpus)
+	o.Place = &place
+	options, err := json.Marshal(childEngine{o, level})
+	if err != nil {
+		return m, fmt.Errorf("write the engine's options: %w", err)
+	}
+	m.Options = child.Options{
+		Model:   o.Model,
+		Command: func() *exec.Cmd { return childCommand(exe, level, "1", env) },
+		Engine:  options,
+		Smaller: smallerBatch,
+		Limits:  child.Limits{Load: loadLimit(o.Model)},
+	}
+	return m, nil
+}
+
+// placed decides which engines rate.
+func placed(o engine.Options, gpus []placement.Device, settle func(*engine.Options, []placement.Device) error) ([]engine.Options, error) {
+	allowed, err := usable(o, gpus)
+	if err != nil {
+		return nil, err
+	}
+	if err := settle(&o, allowed); err != nil {
+		return nil, err
+	}
+	list, plan, err := engine.Place(o, gpus)
+	if err != nil {
+		return nil, placeError(err)
+	}
+	engine.Tell(plan)
+	return list, nil
+}
+
+// deviceNames names an engine's GPUs for messages.
+func deviceNames(p *placement.Child) string {
+	var list []string
+	for _, s := range p.Shares {
+		list = append(list, s.Device.Name)
+	}
+	return strings.Join(list, ", ")
+}
+
+// askGPUs lists the GPUs that an engine may use. A process that ends at once looks
+// for them: what looks at a GPU has CUDA started there and takes some hundred
+// megabytes of its memory until it ends, a GPU that is broken may end or hang it,
+// and neither the program nor the engine of another GPU is to be that process.
+func askGPUs(ctx context.Context, exe string, level slog.Level, o engine.Options) ([]placement.Device, error) {
+	if o.GPULayers == 0 {
+		return nil, nil
+	}
+	question, err := json.Marshal(level)
+	if err != nil {
+		return nil, err
+	}
+	var gpus []placement.Device
+	err = child.Ask(ctx, childCommand(exe, level, listDevices, ""), question, listLimit, nil, &gpus)
+	switch {
+	case err == nil:
+		return gpus, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case o.GPULayers > 0 || len(o.Devices) > 0:
+		return nil, modelError{fmt.Errorf("look for GPUs: %w; --device none computes on the CPU", err)}
+	}
+	slog.Warn("the GPUs of this machine cannot be listed: the CPU computes", "error", err)
+	return nil, nil
+}
+
+// listLimit is how long listing the GPUs may take: the driver may have to start.
+const listLimit = time.Minute
 
 // ownProgram is the path of this program, also if another one stands where it was
 // started from.
@@ -137,11 +243,15 @@ func ownProgram() (string, error) {
 	return exe, nil
 }
 
-// childCommand is the command of an engine's process. Its name is this process's.
-func childCommand(exe string, level slog.Level) *exec.Cmd {
+// childCommand is the command of an engine's process, or of another task's, with a
+// variable more in its environment if one is given. Its name is this process's.
+func childCommand(exe string, level slog.Level, task, env string) *exec.Cmd {
 	c := exec.Command(exe)
 	c.Args = []string{os.Args[0], "(engine)"}
-	c.Env = append(os.Environ(), childEnv+"=1")
+	c.Env = append(os.Environ(), childEnv+"="+task)
+	if env != "" {
+		c.Env = append(c.Env, env)
+	}
 	if level > slog.LevelDebug {
 		// Traces say nothing to users, and ggml's may take a debugger and its time.
 		c.Env = append(c.Env, "GGML_NO_BACKTRACE=1")

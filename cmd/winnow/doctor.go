@@ -123,7 +123,11 @@ func (d *diagnosis) find(c *cli.Context) (err error) {
 
 // findDevices looks for what can compute, and says what will.
 func (d *diagnosis) findDevices(c *cli.Context) error {
-	if c.Int("gpu-layers") != 0 {
+	var o engine.Options
+	if err := deviceOptions(c, &o); err != nil {
+		return err
+	}
+	if o.GPULayers != 0 {
 		llama.LoadCUDA()
 	}
 	d.CUDA, d.Devices, d.Kernels = llama.CUDA(), llama.Devices(), kernelsLine()

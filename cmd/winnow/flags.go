@@ -16,6 +16,7 @@ import (
 	"winnow/grader"
 	"winnow/grader/engine"
 	"winnow/grader/journal"
+	"winnow/grader/placement"
 	"winnow/grader/rubric"
 )
 
@@ -28,19 +29,18 @@ const defaultModel = "smollm2-135m-instruct.gguf"
 const defaultMaxOffScale = 0.99
 
 func engineFlags() []cli.Flag {
-	return []cli.Flag{
+	return append(deviceFlags(),
 		&cli.StringFlag{Name: "model", Aliases: []string{"m"}, Usage: "GGUF `FILE` of the grader (default: $WINNOW_MODEL, or the model that make model fetches)"},
 		&cli.StringFlag{Name: "rubric", Aliases: []string{"r"}, Usage: "`NAME` of a shipped rubric, or a file; winnow rubrics lists them. Several, with commas between, are rated in one pass: accuracy,helpfulness", Value: rubric.Default},
 		&cli.IntFlag{Name: "ctx-size", Aliases: []string{"c"}, Usage: "`TOKENS` that one record's prompt may have; 0: 4096, or the model's if less"},
-		&cli.IntFlag{Name: "ubatch-size", Aliases: []string{"ub"}, DefaultText: fmt.Sprintf("the profile's, or %d", engine.DefaultBatch), Usage: "`TOKENS` of one batch"},
+		&cli.IntFlag{Name: "ubatch-size", Aliases: []string{"ub"}, DefaultText: fmt.Sprintf("the profile's, or %d; for large models on large GPUs 2048", engine.DefaultBatch), Usage: "`TOKENS` of one batch"},
 		&cli.IntFlag{Name: "threads", Aliases: []string{"t"}, DefaultText: "the profile's, or all cores that the process may use, divided among the contexts", Usage: "CPU `THREADS` of each context"},
-		&cli.IntFlag{Name: "contexts", DefaultText: "the profile's, or 1", Usage: "rate `N` batches side by side, each in a context of its own"},
-		&cli.IntFlag{Name: "gpu-layers", Aliases: []string{"ngl", "n-gpu-layers"}, Value: -1, Usage: "`LAYERS` on the GPU, if there is one; -1: all"},
+		&cli.IntFlag{Name: "contexts", DefaultText: "the profile's, or 1; on a GPU 2", Usage: "rate `N` batches side by side, each in a context of its own"},
 		&cli.StringFlag{Name: "flash-attn", Aliases: []string{"fa"}, Value: "auto", Usage: "flash attention: `on|off|auto`; auto is what a scores file was begun with, else the profile's, else on"},
 		&cli.BoolFlag{Name: "deterministic", Usage: "ratings that do not depend on the order of records or on -ub, to the last bit"},
 		&cli.BoolFlag{Name: "no-profile", Usage: "do not use the settings that winnow bench --tune saved"},
 		&cli.StringFlag{Name: "too-long", Value: string(engine.Skip), Usage: "a record that does not fit: `skip|truncate` (truncate leaves out the middle of the response and marks the entry)"},
-	}
+	)
 }
 
 func gradingFlags() []cli.Flag {
@@ -50,10 +50,27 @@ func gradingFlags() []cli.Flag {
 	)
 }
 
-func engineOptions(c *cli.Context) (o engine.Options, err error) {
+// engineOptions are the options of an engine in this process.
+func engineOptions(c *cli.Context) (engine.Options, error) {
+	o, err := flagOptions(c)
+	if err != nil {
+		return o, err
+	}
+	gpus, err := usable(o, ownGPUs(o))
+	if err != nil {
+		return o, err
+	}
+	return o, applyProfile(c, &o, gpus)
+}
+
+// flagOptions are the options that the command line asks for.
+func flagOptions(c *cli.Context) (o engine.Options, err error) {
 	o = engine.Options{
 		Ctx: c.Int("ctx-size"), Batch: c.Int("ubatch-size"), Threads: c.Int("threads"), Lanes: c.Int("contexts"),
-		GPULayers: c.Int("gpu-layers"), TooLong: engine.TooLong(c.String("too-long")),
+		TooLong: engine.TooLong(c.String("too-long")),
+	}
+	if err := deviceOptions(c, &o); err != nil {
+		return o, err
 	}
 	fa := c.String("flash-attn")
 	if !slices.Contains([]string{"on", "off", "auto"}, fa) {
@@ -72,19 +89,17 @@ func engineOptions(c *cli.Context) (o engine.Options, err error) {
 	if o.Rubrics, err = rubric.LoadAll(c.String("rubric")); err != nil {
 		return o, usageError{err}
 	}
-	if o.Model, err = modelPath(c); err != nil {
-		return o, err
-	}
-	return o, applyProfile(c, &o)
+	o.Model, err = modelPath(c)
+	return o, err
 }
 
 // applyProfile takes the settings that the command line leaves open from the
-// model's profile, if there is one.
-func applyProfile(c *cli.Context, o *engine.Options) error {
+// model's profile, if there is one for these GPUs.
+func applyProfile(c *cli.Context, o *engine.Options, gpus []placement.Device) error {
 	if c.Bool("no-profile") || c.Bool("tune") {
 		return nil
 	}
-	p, path, err := bench.LoadProfile(o.Model, o.GPULayers)
+	p, path, err := bench.LoadProfile(o.Model, o.GPULayers, kinds(gpus)...)
 	if path == "" || err == nil && p == nil {
 		return nil // a model that cannot be read: opening it says so
 	}
@@ -99,18 +114,18 @@ func applyProfile(c *cli.Context, o *engine.Options) error {
 	return nil
 }
 
-// keepAttention lets a scores file that was begun go on with the attention it was
-// begun with, if the command line does not say which.
-func keepAttention(c *cli.Context, o *engine.Options, path string) {
-	if c.String("flash-attn") != "auto" || o.Deterministic {
-		return
-	}
+// keepJudge lets a scores file that was begun go on with the attention and the
+// GPU's kernels that it was begun with, if the command line does not say which.
+func keepJudge(c *cli.Context, o *engine.Options, path string) {
 	m, err := journal.ReadManifest(path)
 	if err != nil {
 		return // whatever is wrong with it, opening it says so
 	}
-	if begun, ok := m.Settings["flash_attention"]; ok {
+	if begun, ok := m.Settings["flash_attention"]; ok && c.String("flash-attn") == "auto" && !o.Deterministic {
 		o.NoFlashAttention = begun == "false"
+	}
+	if begun := m.Settings["kernels"]; o.Matmul == "" && slices.Contains(kernels, begun) {
+		o.Matmul = begun
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"winnow/grader"
 	"winnow/grader/engine"
 	"winnow/grader/journal"
+	"winnow/grader/placement"
 	"winnow/grader/record"
 )
 
@@ -84,13 +85,14 @@ type gradeRun struct {
 	src      source
 	journal  string
 	engine   engine.Options
-	inside   bool // the engine is in this process
+	settle   func(*engine.Options, []placement.Device) error // fills in what depends on the GPUs
+	inside   bool                                            // the engine is in this process
 	options  grader.GradeOptions
 	progress *progress
 }
 
 func newGradeRun(c *cli.Context, src source, journalPath string) (*gradeRun, error) {
-	eo, err := engineOptions(c)
+	eo, err := flagOptions(c)
 	if err != nil {
 		return nil, err
 	}
@@ -98,16 +100,30 @@ func newGradeRun(c *cli.Context, src source, journalPath string) (*gradeRun, err
 	if err != nil {
 		return nil, err
 	}
-	keepAttention(c, &eo, journalPath)
-	return &gradeRun{src: src, journal: journalPath, engine: eo, inside: c.Bool("in-process"), options: gopts, progress: newProgress(c.App.ErrWriter)}, nil
+	settle := func(o *engine.Options, gpus []placement.Device) error {
+		if err := applyProfile(c, o, gpus); err != nil {
+			return err
+		}
+		keepJudge(c, o, journalPath)
+		return nil
+	}
+	return &gradeRun{src: src, journal: journalPath, engine: eo, settle: settle, inside: c.Bool("in-process"), options: gopts, progress: newProgress(c.App.ErrWriter)}, nil
 }
 
 // open opens the engine, in a process of its own if nothing else is asked for.
 func (r *gradeRun) open(ctx context.Context) (grader.Engine, error) {
-	if r.inside {
-		return openEngine(r.engine)
+	if !r.inside {
+		return openChild(ctx, r.engine, r.settle)
 	}
-	return openChild(ctx, r.engine)
+	o := r.engine
+	gpus, err := usable(o, ownGPUs(o))
+	if err != nil {
+		return nil, err
+	}
+	if err := r.settle(&o, gpus); err != nil {
+		return nil, err
+	}
+	return openEngine(o)
 }
 
 // grade makes sure that the journal has an entry for every record.

@@ -36,6 +36,8 @@ type Options struct {
 
 	Limits Limits
 	Log    *slog.Logger // gets what the process logs, and what happens to it; nil for slog's default
+
+	relay *relay // of a group; nil for one of its own
 }
 
 // Limits bounds how long the process may take. Each is a default if it is 0.
@@ -102,7 +104,7 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	e := &Engine{ctx: ctx, o: o, options: o.Engine, relay: newRelay(o.Log), shut: make(chan struct{})}
+	e := &Engine{ctx: ctx, o: o, options: o.Engine, relay: cmp.Or(o.relay, newRelay(o.Log)), shut: make(chan struct{})}
 	e.watchers.Go(e.watch)
 	e.restart.Lock()
 	p, err := e.load()
@@ -211,8 +213,12 @@ func (e *Engine) replace(old *process) (*process, error) {
 		}
 		p, err = e.load()
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.As(err, new(*Error)) || e.ctx.Err() != nil:
 		return nil, err
+	default: // its device may be gone
+		return nil, &Error{Model: e.o.Model, Doing: "starting it again", Death: err.Error()}
 	}
 	if diffs := e.facts.Manifest.Differences(p.facts.Manifest); len(diffs) > 0 {
 		p.kill("was ended: it is another judge", false)

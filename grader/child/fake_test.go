@@ -40,6 +40,10 @@ type script struct {
 	MostLoads int    // or when it is opened
 	Changes   bool   // the second engine is another judge
 	Say       string // a warning when it is opened
+	Device    string // the manifest's device; "" for CPU
+	Delay     int    // milliseconds that a batch takes
+	Dies      int    // batches that it rates in all its processes; then each ends
+	Lost      bool   // and it cannot be opened again
 }
 
 func scripted(t testing.TB) script {
@@ -79,6 +83,9 @@ func openFake(options json.RawMessage, out io.Writer) (*fake, error) {
 	if f.MostLoads > 0 && f.Tokens > f.MostLoads {
 		return nil, fmt.Errorf("a cache of %d: %w", f.Tokens, ErrMemory)
 	}
+	if f.Lost && f.worn() {
+		return nil, errors.New("there is no device")
+	}
 	if f.Dir == "absent" {
 		return nil, errors.New("absent.gguf: no such file")
 	}
@@ -93,6 +100,9 @@ func (f *fake) Manifest() journal.Manifest {
 		Template: journal.Template{Source: "plain", SHA256: "22dd"},
 		Runtime:  journal.Runtime{Engine: "fake", Device: "CPU"},
 		Settings: map[string]string{"ctx_size": "512"},
+	}
+	if f.Device != "" {
+		m.Runtime.Device = f.Device
 	}
 	if f.Changes && !f.first("manifest") {
 		m.Settings["ctx_size"] = "1024"
@@ -170,6 +180,13 @@ func (f *fake) Rate(_ context.Context, batch []*grader.Prompt, out []grader.Outc
 		rate(k, &out[i])
 	}
 	_, noMark := os.Stat(filepath.Join(f.Dir, "broken"))
+	time.Sleep(time.Duration(f.Delay) * time.Millisecond)
+	if f.Dies > 0 && !f.Harmless {
+		if f.worn() {
+			f.fail("abort")
+		}
+		f.batch()
+	}
 	switch {
 	case f.Broken || noMark == nil && !f.Harmless:
 		f.fail("abort")
@@ -185,6 +202,21 @@ func (f *fake) Rate(_ context.Context, batch []*grader.Prompt, out []grader.Outc
 	}
 	return grader.Work{Layout: 1, Decode: 2, Rows: 3}, nil
 }
+
+// batch leaves a mark of a batch that was rated.
+func (f *fake) batch() {
+	for n := 0; !f.first(fmt.Sprint("batch", n)); n++ {
+	}
+}
+
+// batches is the number of batches that all its processes have rated.
+func (f *fake) batches() int {
+	marks, _ := filepath.Glob(filepath.Join(f.Dir, "batch*")) // the pattern is sound
+	return len(marks)
+}
+
+// worn reports whether it has rated what it can.
+func (f *fake) worn() bool { return f.batches() >= f.Dies }
 
 func spin() {
 	for n := 0; ; {

@@ -33,6 +33,8 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	case "answer":
+		os.Exit(answerMain())
 	case "parent":
 		os.Exit(parentMain())
 	}

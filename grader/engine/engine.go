@@ -20,6 +20,7 @@ import (
 
 	"winnow/grader"
 	"winnow/grader/journal"
+	"winnow/grader/placement"
 	"winnow/grader/prompt"
 	"winnow/grader/rubric"
 	"winnow/llama"
@@ -28,8 +29,9 @@ import (
 // Defaults of Options.
 const (
 	DefaultCtx   = 4096 // tokens
-	DefaultBatch = 1024 // tokens; with fewer, batches are less full
+	DefaultBatch = 1024 // tokens, on a CPU; with fewer, batches are less full
 	MinBatch     = 16   // tokens; the least that Options takes
+	AllLayers    = 999  // of any model
 )
 
 // CellStep is what llama.cpp rounds the used cells of a cache up to.
@@ -53,10 +55,18 @@ type Options struct {
 	Cells            int             // cells of the cache that a batch and what all prompts share fill together; 0 if only Batch counts
 	Lanes            int             // contexts that rate side by side; 0 for 1
 	Threads          int             // of each context; 0 for all cores that the process may use, divided among the contexts
-	GPULayers        int             // layers on the GPU; negative for all
+	GPULayers        int             // layers on GPUs, the output as one more; negative for as many as fit, 0 for none
+	Devices          []string        // names of the GPUs that may be used, as GPUs gives them; nil for all
+	Split            placement.Split // how several GPUs share the work
+	TensorSplit      []float64       // how the layers are shared among Devices, as proportions; nil to go by free memory
+	Matmul           string          // kernels of matrix products on a GPU: "int8", "cublas" or "cublas-f16"; "" to go by the GPU
 	NoFlashAttention bool
 	Deterministic    bool    // ratings depend on nothing but the record; see Capacity
 	TooLong          TooLong // "" for Skip
+
+	// Place is the engine's part of a plan, which Place makes for one engine or
+	// several. Without it, Open plans for itself.
+	Place *placement.Child `json:",omitempty"`
 }
 
 // Engine is a model, its criteria and one context or more. Its methods but Close
@@ -80,6 +90,9 @@ type Engine struct {
 
 // Open loads the model and prepares it for the rubric.
 func Open(o Options) (*Engine, error) {
+	if err := o.place(); err != nil {
+		return nil, err
+	}
 	if o.Batch == 0 && o.Cells == 0 {
 		o.Batch = DefaultBatch
 	}
@@ -87,7 +100,7 @@ func Open(o Options) (*Engine, error) {
 		o.Lanes = 1
 	}
 	if o.Threads == 0 {
-		o.Threads = max(1, runtime.GOMAXPROCS(0)/max(1, o.Lanes)) // it knows of affinity and of a container's quota
+		o.Threads = max(1, cores()/max(1, o.Lanes))
 	}
 	if o.TooLong == "" {
 		o.TooLong = Skip
@@ -110,7 +123,13 @@ func Open(o Options) (*Engine, error) {
 
 func (e *Engine) open() error {
 	var err error
-	if e.model, err = llama.LoadModel(e.o.Model, llama.ModelOptions{GPULayers: e.o.GPULayers}); err != nil {
+	if e.o.onGPU() && e.o.Matmul != "" {
+		llama.LoadCUDA()
+		if err := llama.SetMatmul(llama.Matmul(e.o.Matmul)); err != nil {
+			return err
+		}
+	}
+	if e.model, err = llama.LoadModel(e.o.Model, e.o.modelOptions()); err != nil {
 		return err
 	}
 	if e.info, err = e.model.Info(); err != nil {
@@ -165,6 +184,9 @@ func (e *Engine) open() error {
 		e.lanes = append(e.lanes, l)
 		e.free <- l
 	}
+	if e.o.onGPU() {
+		return e.warmUp(context.Background())
+	}
 	return nil
 }
 
@@ -186,6 +208,9 @@ func (e *Engine) describe() error {
 			"attention":       e.attention(),
 		},
 	}
+	if e.o.onGPU() && e.o.Matmul != "" {
+		e.manifest.Settings["kernels"] = e.o.Matmul // they round differently
+	}
 	for _, r := range e.o.Rubrics {
 		e.manifest.Rubrics = append(e.manifest.Rubrics, journal.Rubric{Name: r.Name, SHA256: r.SHA256()})
 	}
@@ -206,22 +231,10 @@ func (e *Engine) templateSHA256() string {
 
 // attention names whose attention computes: they round differently.
 func (e *Engine) attention() string {
-	if !e.o.NoFlashAttention && e.device() == "CPU" && llama.OwnAttention() {
+	if !e.o.NoFlashAttention && !e.o.onGPU() && llama.OwnAttention() {
 		return "winnow 1"
 	}
 	return "ggml"
-}
-
-// device names what computes, the CPU or the first GPU that takes layers.
-func (e *Engine) device() string {
-	if e.o.GPULayers != 0 {
-		for _, d := range llama.Devices() {
-			if d.GPU {
-				return d.Name + " " + d.Description
-			}
-		}
-	}
-	return "CPU"
 }
 
 // Manifest implements grader.Engine.
@@ -263,7 +276,7 @@ func (e *Engine) RatingRows() int {
 // record alone.
 func (e *Engine) Capacity() grader.Capacity {
 	c := grader.Capacity{Tokens: e.o.Batch, Most: e.cells - len(e.prefix), Prompts: llama.MaxSeqs / e.tail.branches, Lanes: e.o.Lanes}
-	if e.o.Deterministic && e.device() != "CPU" {
+	if e.o.Deterministic && e.o.onGPU() {
 		c.Prompts = 1
 	}
 	return c
@@ -327,5 +340,9 @@ func batchWithin(cells, prefix int) int {
 	}
 	return n
 }
+
+// cores is the number of cores that the process may use: the runtime knows of
+// affinity and of a container's quota.
+func cores() int { return runtime.GOMAXPROCS(0) }
 
 func roundUp(n, step int) int { return (n + step - 1) / step * step }
