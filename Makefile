@@ -81,5 +81,23 @@ cuda: ## compile ggml's CUDA backend (CUDA_ARCHS="80;90"; default: the GPUs here
 cuda-canary: build ## compile a handful of its files: do the engine's sources still fit?
 	PYTHON=$(PYTHON) scripts/cuda-canary.sh $(ENGINE_DIR) $(ENGINE_VERSION) bin/winnow
 
+# The programs of a bundle run on any x86-64 machine since 2013. Go's cache keeps an
+# engine for each MARCH.
+BUNDLE := build/gpu-bundle
+.PHONY: gpu-bundle bundle-programs gpu-check
+gpu-bundle: ## pack what scripts/gpu-check.sh needs on a GPU machine (after make cuda; compiles for x86-64-v3: minutes)
+	rm -rf $(BUNDLE) && mkdir -p $(BUNDLE)/bin $(BUNDLE)/test
+	$(MAKE) --no-print-directory MARCH=x86-64-v3 bundle-programs
+	MARCH=x86-64-v3 scripts/gpu-bundle.sh $(BUNDLE) $(BUNDLE).tar.xz
+
+bundle-programs:
+	go build -ldflags "-s -w -X main.version=$(VERSION)" -o $(BUNDLE)/bin/winnow ./cmd/winnow
+	for p in llama grader/engine kernels; do \
+		if [ -d $$p ]; then go test -c -ldflags '-s -w' -o $(BUNDLE)/test/$$(basename $$p).test ./$$p || exit 1; fi; done
+	if [ -d bench/kernels ]; then go build -ldflags "-s -w -X main.version=$(VERSION)" -o $(BUNDLE)/bin/bench-kernels ./bench/kernels; fi
+
+gpu-check: ## run all that needs a GPU, from the bundle, into build/gpu-check (steps can be resumed)
+	scripts/gpu-check.sh $(BUNDLE).tar.xz build/gpu-check $(ARGS)
+
 clean: ## remove what was built; the model stays
 	rm -rf bin out build

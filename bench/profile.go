@@ -30,6 +30,7 @@ type Profile struct {
 	Contexts       int     `json:"contexts"`
 	Threads        int     `json:"threads"` // of each context
 	FlashAttention bool    `json:"flash_attention"`
+	Matmul         string  `json:"matmul,omitempty"` // what a GPU's matrix products go through; "" for the program's choice
 	RecordRate     float64 `json:"records_per_s"`
 	DefaultRate    float64 `json:"default_records_per_s"` // with the settings that hold without a profile
 }
@@ -150,5 +151,8 @@ func (p *Profile) Apply(o *engine.Options) {
 	}
 	if o.Lanes == 0 && o.Threads == 0 {
 		o.Lanes, o.Threads = p.Contexts, p.Threads // measured together
+	}
+	if o.Matmul == "" {
+		o.Matmul = p.Matmul
 	}
 }

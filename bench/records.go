@@ -92,15 +92,23 @@ func (l Lengths) String() string { return fmt.Sprintf("%v,%v", l.Median, l.Sigma
 // tokens: rare words and line ends are missing. They are written as JSON lines
 // and read back, so that they are what a file would have given.
 func Synthetic(n int, lengths Lengths, seed uint64) ([]*record.Record, error) {
-	if err := lengths.check(); err != nil {
+	var lines bytes.Buffer
+	if err := WriteSynthetic(&lines, n, lengths, seed); err != nil {
 		return nil, err
 	}
+	return readAll(&lines, n)
+}
+
+// WriteSynthetic writes the records of Synthetic as JSON lines.
+func WriteSynthetic(out io.Writer, n int, lengths Lengths, seed uint64) error {
+	if err := lengths.check(); err != nil {
+		return err
+	}
 	if n < 1 {
-		return nil, fmt.Errorf("make %d records: want 1 or more", n)
+		return fmt.Errorf("make %d records: want 1 or more", n)
 	}
 	w := &writer{rand.New(rand.NewPCG(seed, 0x77696e6e6f77))}
-	var lines bytes.Buffer
-	enc := json.NewEncoder(&lines)
+	enc := json.NewEncoder(out)
 	for range n {
 		var r struct {
 			Instruction string `json:"instruction"`
@@ -113,10 +121,10 @@ func Synthetic(n int, lengths Lengths, seed uint64) ([]*record.Record, error) {
 		}
 		r.Output = w.text(w.words(lengths))
 		if err := enc.Encode(r); err != nil {
-			return nil, fmt.Errorf("make records: %w", err)
+			return fmt.Errorf("make records: %w", err)
 		}
 	}
-	return readAll(&lines, n)
+	return nil
 }
 
 func readAll(in io.Reader, n int) ([]*record.Record, error) {

@@ -29,7 +29,7 @@ func best(trials []Trial) Trial {
 }
 
 func chosen(p *Profile) Trial {
-	return Trial{Batch: p.Batch, Contexts: p.Contexts, Threads: p.Threads, FlashAttention: p.FlashAttention, RecordRate: p.RecordRate}
+	return Trial{Batch: p.Batch, Contexts: p.Contexts, Threads: p.Threads, FlashAttention: p.FlashAttention, Matmul: p.Matmul, RecordRate: p.RecordRate}
 }
 
 func TestTune(t *testing.T) {
@@ -99,10 +99,10 @@ func TestTuneErrors(t *testing.T) {
 
 func TestChooseDeterministic(t *testing.T) {
 	var told []Trial
-	tuner := paper(map[Trial]float64{{768, 1, 2, true, 0}: 110, {768, 1, 2, false, 0}: 200}, &told)
+	tuner := paper(map[Trial]float64{{768, 1, 2, true, 0, ""}: 110, {768, 1, 2, false, 0, ""}: 200}, &told)
 	tuner.o.Deterministic = true
 	p, err := tuner.choose(2)
-	if want := (Trial{768, 1, 2, true, 110}); err != nil || chosen(p) != want {
+	if want := (Trial{768, 1, 2, true, 110, ""}); err != nil || chosen(p) != want {
 		t.Errorf("chose %+v, %v; want %+v", p, err, want)
 	}
 	for _, x := range told {
@@ -142,19 +142,22 @@ func TestChoose(t *testing.T) {
 		trials int
 		want   Trial
 	}{
-		{"all alike", false, 2, 0, nil, 9, Trial{engine.DefaultBatch, 1, 2, on, 100}},
-		{"nearly alike", false, 2, 0, map[Trial]float64{{engine.DefaultBatch, 2, 1, on, 0}: 101.9, {768, 1, 2, on, 0}: 101.9}, 9, Trial{engine.DefaultBatch, 1, 2, on, 100}},
-		{"2 % faster", false, 2, 0, map[Trial]float64{{engine.DefaultBatch, 2, 1, on, 0}: 102}, 9, Trial{engine.DefaultBatch, 2, 1, on, 102}},
-		{"sizes with the best contexts", false, 2, 0, map[Trial]float64{{engine.DefaultBatch, 2, 1, on, 0}: 120, {768, 1, 2, on, 0}: 500, {768, 2, 1, off, 0}: 150}, 9, Trial{768, 2, 1, off, 150}},
-		{"half of the cores", false, 4, 0, map[Trial]float64{{engine.DefaultBatch, 1, 2, on, 0}: 130}, 11, Trial{engine.DefaultBatch, 1, 2, on, 130}},
-		{"with a prefix", false, 1, 100, map[Trial]float64{{924, 1, 1, on, 0}: 105}, 9, Trial{924, 1, 1, on, 105}},
-		{"no room beside the prefix", false, 1, 250, nil, 7, Trial{engine.DefaultBatch, 1, 1, on, 100}},
-		{"a GPU", true, 1, 0, map[Trial]float64{{4096, 1, 1, on, 0}: 400}, 9, Trial{4096, 1, 1, on, 400}},
-		{"a small GPU", true, 1, 0, map[Trial]float64{{engine.DefaultBatch, 2, 1, on, 0}: full, {2048, 1, 1, on, 0}: 300, {4096, 1, 1, on, 0}: full, {4096, 1, 1, off, 0}: full}, 6, Trial{2048, 1, 1, on, 300}},
+		{"all alike", false, 2, 0, nil, 9, Trial{engine.DefaultBatch, 1, 2, on, 100, ""}},
+		{"nearly alike", false, 2, 0, map[Trial]float64{{engine.DefaultBatch, 2, 1, on, 0, ""}: 101.9, {768, 1, 2, on, 0, ""}: 101.9}, 9, Trial{engine.DefaultBatch, 1, 2, on, 100, ""}},
+		{"2 % faster", false, 2, 0, map[Trial]float64{{engine.DefaultBatch, 2, 1, on, 0, ""}: 102}, 9, Trial{engine.DefaultBatch, 2, 1, on, 102, ""}},
+		{"sizes with the best contexts", false, 2, 0, map[Trial]float64{{engine.DefaultBatch, 2, 1, on, 0, ""}: 120, {768, 1, 2, on, 0, ""}: 500, {768, 2, 1, off, 0, ""}: 150}, 9, Trial{768, 2, 1, off, 150, ""}},
+		{"half of the cores", false, 4, 0, map[Trial]float64{{engine.DefaultBatch, 1, 2, on, 0, ""}: 130}, 11, Trial{engine.DefaultBatch, 1, 2, on, 130, ""}},
+		{"with a prefix", false, 1, 100, map[Trial]float64{{924, 1, 1, on, 0, ""}: 105}, 9, Trial{924, 1, 1, on, 105, ""}},
+		{"no room beside the prefix", false, 1, 250, nil, 7, Trial{engine.DefaultBatch, 1, 1, on, 100, ""}},
+		{"a GPU", true, 1, 0, map[Trial]float64{{4096, 1, 1, on, 0, "a"}: 400}, 12, Trial{4096, 1, 1, on, 400, "a"}},
+		{"a GPU and kinds of products", true, 8, 0, map[Trial]float64{{engine.DefaultBatch, 2, 4, on, 0, ""}: 150, {2048, 2, 4, on, 0, "b"}: 300, {2048, 2, 4, off, 0, "b"}: 303}, 12, Trial{2048, 2, 4, on, 300, "b"}},
+		{"a GPU without flash attention", true, 1, 0, map[Trial]float64{{512, 1, 1, off, 0, "a"}: 900, {512, 1, 1, on, 0, "a"}: 500}, 12, Trial{512, 1, 1, off, 900, "a"}},
+		{"a small GPU", true, 1, 0, map[Trial]float64{{engine.DefaultBatch, 2, 1, on, 0, ""}: full, {2048, 1, 1, on, 0, "a"}: 300, {4096, 1, 1, on, 0, "a"}: full, {2048, 1, 1, off, 0, "a"}: full}, 9, Trial{2048, 1, 1, on, 300, "a"}},
 	} {
 		var told []Trial
 		tuner := paper(c.rates, &told)
 		tuner.gpu, tuner.prefix = c.gpu, c.prefix
+		tuner.matmuls = []llama.Matmul{"a", "b"}
 		p, err := tuner.choose(c.cores)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
@@ -184,8 +187,8 @@ func TestChooseErrors(t *testing.T) {
 	}{
 		{"the standard settings do not fit", map[Trial]float64{standard: -1}, llama.ErrNoMemory, standard.String()},
 		{"the standard settings fail", map[Trial]float64{standard: 0}, io.ErrUnexpectedEOF, standard.String()},
-		{"others fail", map[Trial]float64{{engine.DefaultBatch, 2, 1, true, 0}: 0}, io.ErrUnexpectedEOF, "-ub 1024 -fa on --contexts 2 -t 1"},
-		{"a size fails", map[Trial]float64{{256, 1, 2, false, 0}: 0}, io.ErrUnexpectedEOF, "-ub 256 -fa off --contexts 1 -t 2"},
+		{"others fail", map[Trial]float64{{engine.DefaultBatch, 2, 1, true, 0, ""}: 0}, io.ErrUnexpectedEOF, "-ub 1024 -fa on --contexts 2 -t 1"},
+		{"a size fails", map[Trial]float64{{256, 1, 2, false, 0, ""}: 0}, io.ErrUnexpectedEOF, "-ub 256 -fa off --contexts 1 -t 2"},
 	} {
 		var told []Trial
 		p, err := paper(c.rates, &told).choose(2)
@@ -224,11 +227,11 @@ func TestShares(t *testing.T) {
 		cores    int
 		cpu, gpu []Trial
 	}{
-		{1, nil, []Trial{share(2, 1)}},
-		{2, []Trial{share(2, 1)}, []Trial{share(2, 1)}},
-		{3, []Trial{share(2, 1)}, []Trial{share(2, 1)}},
-		{4, []Trial{share(2, 2), share(4, 1), share(1, 2)}, []Trial{share(2, 2), share(4, 1), share(1, 2)}},
-		{16, []Trial{share(2, 8), share(4, 4), share(8, 2), share(1, 8)}, []Trial{share(2, 8), share(4, 4), share(8, 2), share(1, 8)}},
+		{1, nil, []Trial{share(2, 1), share(3, 1)}},
+		{2, []Trial{share(2, 1)}, []Trial{share(2, 1), share(3, 1)}},
+		{3, []Trial{share(2, 1)}, []Trial{share(2, 1), share(3, 1)}},
+		{4, []Trial{share(2, 2), share(4, 1), share(1, 2)}, []Trial{share(2, 2), share(3, 1)}},
+		{16, []Trial{share(2, 8), share(4, 4), share(8, 2), share(1, 8)}, []Trial{share(2, 8), share(3, 5)}},
 	} {
 		cpu, gpu := tuner{}, tuner{gpu: true}
 		if got := cpu.shares(c.cores); !slices.Equal(got, c.cpu) {

@@ -43,7 +43,7 @@ bench use them where their flags say nothing else.`,
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 		),
 		OnUsageError: onUsageError,
-		Subcommands:  []*cli.Command{synthesizeCommand()},
+		Subcommands:  []*cli.Command{synthesizeCommand(), recordsCommand(), matrixCommand()},
 		Action:       runBench,
 	}
 }
@@ -198,7 +198,7 @@ func alone(c *cli.Context, e *engine.Engine, recs []*record.Record) error {
 
 // tune finds the fastest settings and saves them.
 func tune(c *cli.Context, recs []*record.Record) error {
-	for _, flag := range []string{"ubatch-size", "threads", "contexts", "flash-attn"} {
+	for _, flag := range []string{"ubatch-size", "threads", "contexts", "flash-attn", "gpu-kernels"} {
 		if c.IsSet(flag) {
 			return usagef("--tune chooses --%s itself", flag)
 		}
@@ -233,7 +233,7 @@ func tune(c *cli.Context, recs []*record.Record) error {
 	if c.Bool("json") {
 		return printJSON(c.App.Writer, p)
 	}
-	best := bench.Trial{Batch: p.Batch, Contexts: p.Contexts, Threads: p.Threads, FlashAttention: p.FlashAttention}
+	best := bench.Trial{Batch: p.Batch, Contexts: p.Contexts, Threads: p.Threads, FlashAttention: p.FlashAttention, Matmul: p.Matmul}
 	_, err = fmt.Fprintf(c.App.Writer, "%s: %.2f records/s, %.2f times the default\nsaved in %s\n", best, p.RecordRate, p.RecordRate/p.DefaultRate, path)
 	return err
 }

@@ -75,6 +75,7 @@ type Engine struct {
 	o        Options
 	info     llama.Info
 	model    *llama.Model
+	borrowed bool            // the model is another engine's
 	frames   []*prompt.Frame // one a criterion
 	tok      *tokenizer
 	prefix   []int32 // tokens before the first text of a record
@@ -89,7 +90,10 @@ type Engine struct {
 }
 
 // Open loads the model and prepares it for the rubric.
-func Open(o Options) (*Engine, error) {
+func Open(o Options) (*Engine, error) { return prepare(o, nil) }
+
+// prepare takes a model that is loaded already, or loads it.
+func prepare(o Options, model *llama.Model) (*Engine, error) {
 	if err := o.place(); err != nil {
 		return nil, err
 	}
@@ -114,7 +118,7 @@ func Open(o Options) (*Engine, error) {
 	if o.Deterministic && o.NoFlashAttention {
 		return nil, errors.New("deterministic ratings need flash attention: without it a rating depends on what shares its batch")
 	}
-	e := &Engine{o: o}
+	e := &Engine{o: o, model: model, borrowed: model != nil}
 	if err := e.open(); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -129,8 +133,10 @@ func (e *Engine) open() error {
 			return err
 		}
 	}
-	if e.model, err = llama.LoadModel(e.o.Model, e.o.modelOptions()); err != nil {
-		return err
+	if !e.borrowed {
+		if e.model, err = llama.LoadModel(e.o.Model, e.o.modelOptions()); err != nil {
+			return err
+		}
 	}
 	if e.info, err = e.model.Info(); err != nil {
 		return err
@@ -315,7 +321,7 @@ func (e *Engine) Close() error {
 	for _, l := range e.lanes {
 		errs = append(errs, l.close())
 	}
-	if e.model != nil {
+	if e.model != nil && !e.borrowed {
 		errs = append(errs, e.model.Close())
 	}
 	return errors.Join(errs...)
