@@ -39,7 +39,7 @@ export GOFLAGS      := -trimpath -buildvcs=false
 
 MODEL := models/smollm2-135m-instruct.gguf
 
-.PHONY: help build run model test short soak fuzz lint bench cuda cuda-canary clean
+.PHONY: help build run model test short soak fuzz lint bench cuda cuda-canary clean kernels
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,8 +60,12 @@ run: build model ## grade the example records with the default model, show and w
 test: build model ## run every test
 	WINNOW_TEST_MODEL=$(CURDIR)/$(MODEL) go test $(ARGS) ./...
 
-short: ## run the tests that need no C++ engine, with the race detector
-	go test -race $(ARGS) $(shell go list -f '{{if not .DepOnly}}{{.ImportPath}}{{end}}' ./grader ./grader/child ./grader/data ./grader/dedup ./grader/journal ./grader/placement ./grader/prompt ./grader/rating ./grader/record ./grader/rubric ./grader/verdict ./internal/...)
+WITHOUT_ENGINE = $(shell go list -f '{{if not .DepOnly}}{{.ImportPath}}{{end}}' ./grader ./grader/child ./grader/data ./grader/dedup ./grader/journal ./grader/placement ./grader/prompt ./grader/rating ./grader/record ./grader/rubric ./grader/verdict ./kernels ./internal/...)
+
+short: ## run the tests that need no C++ engine, with the race detector; build it all without C
+	go test -race $(ARGS) $(WITHOUT_ENGINE)
+	CGO_ENABLED=0 go vet $(WITHOUT_ENGINE)
+	CGO_ENABLED=0 go test $(ARGS) ./kernels
 
 soak: build ## run the fault tests in their long form (about 5 minutes; SOAK_SEED=n for other faults)
 	scripts/soak.sh $(ARGS)
@@ -98,6 +102,9 @@ bundle-programs:
 
 gpu-check: ## run all that needs a GPU, from the bundle, into build/gpu-check (steps can be resumed)
 	scripts/gpu-check.sh $(BUNDLE).tar.xz build/gpu-check $(ARGS)
+
+kernels: ## compile our GPU kernels (KERNEL_ARCHS="80;90"; default: 80;86;89;90;120)
+	scripts/build-kernels.sh "$(KERNEL_ARCHS)" build/kernels
 
 clean: ## remove what was built; the model stays
 	rm -rf bin out build

@@ -18,12 +18,13 @@ type pkg struct {
 	ImportPath string
 	Imports    []string
 	CgoFiles   []string
+	CXXFiles   []string
 }
 
 // list returns the module's packages and all that they depend on.
 func list(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports,CgoFiles", "winnow/...")
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports,CgoFiles,CXXFiles", "winnow/...")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=1") // without it, C would be invisible
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -50,9 +51,15 @@ func within(path string, roots ...string) bool {
 	})
 }
 
-// links reports whether a package brings in C++.
+// links reports whether a package brings in C, or C++.
 func links(path string) bool {
-	return within(path, "C", "winnow/llama", "winnow/kernels", "github.com/ollama/ollama") || path == "runtime/cgo"
+	return within(path, "C", "winnow/llama", "github.com/ollama/ollama") || path == "runtime/cgo"
+}
+
+// optional reports whether a package does without its C where cgo is off, so that
+// what depends on it still builds with Go alone.
+func optional(path string) bool {
+	return within(path, "winnow/kernels", "github.com/ebitengine/purego")
 }
 
 // standard reports whether a package is of Go's own library.
@@ -86,7 +93,7 @@ func violations(pkgs []pkg) []string {
 				}
 				seen[next] = true
 				longer := append(slices.Clone(chain), next)
-				if standard(chain[len(chain)-1]) {
+				if last := chain[len(chain)-1]; standard(last) || optional(last) {
 					continue // its own C is no C++ of ours
 				}
 				if forbidden(next) {
@@ -110,6 +117,9 @@ func violations(pkgs []pkg) []string {
 		if !within(self, "winnow/llama", "winnow/kernels") && (len(p.CgoFiles) > 0 || slices.Contains(p.Imports, "C")) {
 			report("%s must not use cgo: only winnow/llama and winnow/kernels do", self)
 		}
+		if within(self, "winnow/kernels") && len(p.CXXFiles) > 0 {
+			report("%s must not have C++ files: without a C++ compiler it would not build", self)
+		}
 		for _, to := range p.Imports {
 			switch {
 			case within(to, "winnow/cmd"):
@@ -120,8 +130,10 @@ func violations(pkgs []pkg) []string {
 				report("%s must not import %s: it knows files, not grading", self, to)
 			case stage(self) && (to == "winnow/grader" || within(to, "winnow/grader/engine")):
 				report("%s must not import %s: it is a stage of it", self, to)
-			case within(self, "winnow/llama", "winnow/kernels") && within(to, "winnow/grader"):
+			case within(self, "winnow/llama") && within(to, "winnow/grader"):
 				report("%s must not import %s: it knows tokens, not records", self, to)
+			case within(self, "winnow/kernels") && within(to, "winnow") && !within(to, "winnow/kernels", "winnow/internal"):
+				report("%s must not import %s: it knows numbers, not tokens or records", self, to)
 			case within(self, "winnow/internal") && within(to, "winnow") && !within(to, "winnow/internal"):
 				report("%s must not import %s: it is below all others", self, to)
 			}
@@ -138,7 +150,7 @@ func TestImports(t *testing.T) {
 	pkgs := list(t)
 	for _, want := range []string{
 		"winnow/cmd/winnow", "winnow/bench", "winnow/bench/synthetic", "winnow/grader", "winnow/grader/child", "winnow/grader/engine", "winnow/grader/record",
-		"winnow/llama", "winnow/internal/bpe", "winnow/internal/gguf", "winnow/internal/tinygguf", "github.com/ollama/ollama/llama/llama.cpp/src", "runtime/cgo",
+		"winnow/llama", "winnow/kernels", "winnow/internal/bpe", "winnow/internal/gguf", "winnow/internal/tinygguf", "github.com/ollama/ollama/llama/llama.cpp/src", "runtime/cgo",
 	} {
 		if !slices.ContainsFunc(pkgs, func(p pkg) bool { return p.ImportPath == want }) {
 			t.Errorf("go list does not name %s", want)
@@ -162,12 +174,14 @@ func TestViolations(t *testing.T) {
 		{ImportPath: "winnow/bench/synthetic", Imports: []string{"winnow/internal/other", "os"}},
 		{ImportPath: "winnow/grader", Imports: []string{"winnow/grader/record", "example.com/lib"}},
 		{ImportPath: "winnow/grader/record", Imports: []string{"os"}},
-		{ImportPath: "winnow/grader/verdict", Imports: []string{"winnow/grader/record"}},
+		{ImportPath: "winnow/grader/verdict", Imports: []string{"winnow/grader/record", "winnow/kernels"}},
 		{ImportPath: "winnow/grader/child", Imports: []string{"winnow/grader", "os"}},
 		{ImportPath: "winnow/grader/engine", Imports: []string{"winnow/grader", "winnow/llama", "winnow/internal/osthread"}},
 		{ImportPath: "winnow/internal/osthread", Imports: []string{"sync"}},
 		{ImportPath: "winnow/internal/other", Imports: []string{"winnow/internal/osthread", "sync"}},
 		{ImportPath: "winnow/llama", Imports: []string{"C", "github.com/ollama/ollama/llama/llama.cpp/src"}, CgoFiles: []string{"cgo.go"}},
+		{ImportPath: "winnow/kernels", Imports: []string{"C", "github.com/ebitengine/purego", "winnow/internal/osthread"}, CgoFiles: []string{"x_cpu.go"}},
+		{ImportPath: "github.com/ebitengine/purego", Imports: []string{"runtime/cgo", "unsafe"}},
 		{ImportPath: "github.com/ollama/ollama/llama/llama.cpp/src", Imports: []string{"C", "runtime/cgo"}, CgoFiles: []string{"llama.go"}},
 		{ImportPath: "example.com/lib", Imports: []string{"os"}},
 		{ImportPath: "example.com/c", Imports: []string{"runtime/cgo"}},
@@ -180,6 +194,9 @@ func TestViolations(t *testing.T) {
 		{"winnow/grader/engine", "winnow/bench", "winnow/grader/engine must not import winnow/bench: only winnow/cmd/winnow does"},
 		{"winnow/grader/record", "winnow/grader", "winnow/grader/record must not import winnow/grader: it is a stage of it"},
 		{"winnow/llama", "winnow/grader/record", "winnow/llama must not import winnow/grader/record: it knows tokens, not records"},
+		{"winnow/kernels", "winnow/llama", "winnow/kernels must not import winnow/llama: it knows numbers, not tokens or records"},
+		{"winnow/kernels", "winnow/grader/record", "winnow/kernels must not import winnow/grader/record: it knows numbers, not tokens or records"},
+		{"winnow/kernels", "winnow/bench", "winnow/kernels must not import winnow/bench: only winnow/cmd/winnow does"},
 		{"winnow/internal/osthread", "winnow/grader/record", "winnow/internal/osthread must not import winnow/grader/record: it is below all others"},
 		{"winnow/bench", "winnow/bench/synthetic", "winnow/bench must not import winnow/bench/synthetic: only winnow/cmd/winnow does"},
 		{"winnow/bench/synthetic", "winnow/grader/record", "winnow/bench/synthetic must not import winnow/grader/record: it knows files, not grading"},
@@ -199,6 +216,12 @@ func TestViolations(t *testing.T) {
 		}
 	}
 	bad := slices.Clone(good)
+	i := slices.IndexFunc(bad, func(p pkg) bool { return p.ImportPath == "winnow/kernels" })
+	bad[i].CXXFiles = []string{"fibers.cpp"}
+	if got, want := violations(bad), "winnow/kernels must not have C++ files: without a C++ compiler it would not build"; !slices.Equal(got, []string{want}) {
+		t.Errorf("kernels with C++: reported %q, want %q", got, want)
+	}
+	bad = slices.Clone(good)
 	bad[0].CgoFiles = []string{"main.go"}
 	if got, want := violations(bad), "winnow/cmd/winnow must not use cgo: only winnow/llama and winnow/kernels do"; !slices.Equal(got, []string{want}) {
 		t.Errorf("a command with cgo: reported %q, want %q", got, want)
