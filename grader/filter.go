@@ -1,6 +1,7 @@
 package grader
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"winnow/grader/journal"
 	"winnow/grader/rating"
 	"winnow/grader/record"
+	"winnow/grader/selection"
 	"winnow/grader/verdict"
 )
 
@@ -25,6 +27,7 @@ type FilterOptions struct {
 	Rule    verdict.Rule
 	Turns   Turns         // how a conversation's rating comes of its turns'; MinTurn if empty
 	Dedup   dedup.Options // drop duplicates before a budget counts
+	Diverse int           // of what the rule keeps, keep so many that differ most; 0 for all
 	Limit   int           // decide on this many records of the source, a conversation being one; 0 for all
 	Kept    io.Writer     // takes kept records, as they were read
 	Dropped io.Writer     // takes all others, each with its verdict; nil to leave them out
@@ -47,11 +50,18 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 	if err != nil {
 		return nil, err
 	}
+	if o.Diverse < 0 || o.Diverse > 0 && (o.Rule.Top != nil || o.Rule.TopPercent != nil) {
+		return nil, fmt.Errorf("%d diverse records of those that a rule keeps: want 0 or more, and a rule without a budget", o.Diverse)
+	}
 	chosen := o.Rule.Select(scale, criteria)
+	different := selection.New(scale)
 	layout, err := each(open, o.Limit, func(turns []*record.Record) error {
 		c := newCandidate(known, turns, o.Turns)
 		last := turns[len(turns)-1] // its input is all that was said before
 		duplicates.Add(last, c.entry.Key, chosen.Add(c.judged()), c.entry.Value())
+		if o.Diverse > 0 {
+			different.Add(chosen.Passes(c.judged()), [3]string{last.Instruction, last.Input, last.Response}, c.entry.Value())
+		}
 		return nil
 	})
 	if err != nil {
@@ -60,6 +70,15 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 	found := duplicates.Resolve()
 	for n := range found.All() {
 		chosen.Withdraw(n)
+		if o.Diverse > 0 {
+			different.Withdraw(n)
+		}
+	}
+	var picks *selection.Picks
+	if o.Diverse > 0 {
+		if picks, err = different.Pick(context.Background(), nil, o.Diverse); err != nil {
+			return nil, fmt.Errorf("pick diverse records: %w", err)
+		}
 	}
 
 	if o.Layout != nil {
@@ -90,6 +109,11 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 		twin, twice := found.Lookup(n)
 		if twice {
 			v = verdict.Verdict{Decision: verdict.Drop, Reason: twin.Reason()}
+		}
+		if picks != nil {
+			if pick, ok := picks.Lookup(n); ok {
+				v = diverse(v, pick)
+			}
 		}
 		n++
 		report.add(c.entry, v)
@@ -123,6 +147,16 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 		}
 	}
 	return report, nil
+}
+
+// diverse adds to the verdict on a record that the rule keeps what became of it among
+// the diverse ones.
+func diverse(v verdict.Verdict, pick selection.Pick) verdict.Verdict {
+	if pick.Rank == 0 {
+		v.Decision = verdict.Drop
+	}
+	v.Reason += ", " + pick.Reason()
+	return v
 }
 
 // each visits the records of a source up to limit, each with all its turns, and

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -35,14 +36,7 @@ come to.
 Without -o the files are named after the first DATA, in the current folder:
 DATA.kept and DATA.dropped with its extension, or with that of --to. Files whose
 names end with .gz or .zst are compressed.`,
-		Flags: append(append(append(append(append(sourceFlags(), rejectFlags()...), ruleFlags()...), dedupFlags()...), gradingFlags()...),
-			&cli.StringFlag{Name: "scores", Usage: "scores `FILE` (default: the first DATA's name with .scores.jsonl, in the current folder)"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "`FILE` of kept records; - for stdout"},
-			&cli.StringFlag{Name: "dropped", Usage: "`FILE` of all others, each with its verdict and reason in the member \"" + record.NoteMember + "\" or, of tables, in columns of such names"},
-			&cli.StringFlag{Name: "to", DefaultText: "DATA's own", Usage: "format of kept and dropped records: `json|jsonl|csv|tsv|parquet`"},
-			&cli.BoolFlag{Name: "table", Usage: "print a table of all records"},
-			&cli.BoolFlag{Name: "json", Usage: "print the summary as one line of JSON"},
-		),
+		Flags:        slices.Concat(sourceFlags(), rejectFlags(), ruleFlags(), dedupFlags(), gradingFlags(), outputFlags()),
 		OnUsageError: onUsageError,
 		Action:       filter,
 	}
@@ -74,7 +68,11 @@ func ruleOf(c *cli.Context) verdict.Rule {
 	return r
 }
 
-func filter(c *cli.Context) error {
+func filter(c *cli.Context) error { return filterOrSelect(c, 0) }
+
+// filterOrSelect keeps what the rule keeps or, if diverse is not 0, so many of those
+// that differ most.
+func filterOrSelect(c *cli.Context, diverse int) error {
 	src, err := sourceOf(c)
 	if err != nil {
 		return err
@@ -88,7 +86,7 @@ func filter(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	f := &filterRun{c: c, turns: turns, dedup: alike, kept: c.String("output"), dropped: c.String("dropped"), scores: c.String("scores")}
+	f := &filterRun{c: c, turns: turns, dedup: alike, diverse: diverse, kept: c.String("output"), dropped: c.String("dropped"), scores: c.String("scores")}
 	ext := src.ext()
 	if to := c.String("to"); to != "" {
 		if f.layout, err = data.ConvertTo(to); err != nil {
@@ -130,6 +128,7 @@ type filterRun struct {
 	src                   source
 	turns                 grader.Turns
 	dedup                 dedup.Options
+	diverse               int // records to keep that differ most; 0 if that is not asked for
 	scores, kept, dropped string
 	layout                record.Layout // of kept and dropped; nil for the source's own
 }
@@ -158,7 +157,7 @@ func (f *filterRun) checkPaths() error {
 // ratings returns the scores file's index, graded up to date if a model is
 // meant. Grading keeps no ratings in memory: the file is read when it is over.
 func (f *filterRun) ratings() (*journal.Index, error) {
-	if !f.c.IsSet("scores") || f.c.IsSet("model") {
+	if f.diverse == 0 && (!f.c.IsSet("scores") || f.c.IsSet("model")) {
 		run, err := newGradeRun(f.c, f.src, f.scores)
 		if err != nil {
 			return nil, err
@@ -178,6 +177,9 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !ok && f.diverse > 0 {
+		return nil, fmt.Errorf("scores file %s is missing or empty: grade first, with winnow grade", f.scores)
+	}
 	if !ok {
 		return nil, fmt.Errorf("scores file %s is missing or empty: grade first, or give a model with -m", f.scores)
 	}
@@ -187,7 +189,10 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 
 // decide writes the kept and dropped records and what is printed about them.
 func (f *filterRun) decide(index *journal.Index) (_ *grader.Report, err error) {
-	o := grader.FilterOptions{Rule: ruleOf(f.c), Turns: f.turns, Dedup: f.dedup, Limit: f.src.limit, Layout: f.layout}
+	o := grader.FilterOptions{Rule: ruleOf(f.c), Turns: f.turns, Dedup: f.dedup, Diverse: f.diverse, Limit: f.src.limit, Layout: f.layout}
+	if f.diverse > 0 {
+		o.Rule = diverseRule(f.c, index.Scale().Values[0])
+	}
 	if err := o.Rule.Validate(index.Scale()); err != nil {
 		return nil, usageError{err}
 	}

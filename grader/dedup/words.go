@@ -100,6 +100,9 @@ func appendWords(list []uint64, s string) []uint64 {
 	return list
 }
 
+// AppendWords appends a hash of each word of s, in order: what shingles are made of.
+func AppendWords(list []uint64, s string) []uint64 { return appendWords(list, s) }
+
 func oneWord(r rune) uint64 { return mix((fnvOffset ^ uint64(r)) * fnvPrime) }
 
 // fieldMark is the word before the nth of a record's texts.

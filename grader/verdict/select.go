@@ -78,6 +78,16 @@ func (s *Selection) Add(c Candidate) (rated bool) {
 	return true
 }
 
+// Passes reports whether a candidate is rated and passes the limits of the rule,
+// whatever its budget.
+func (s *Selection) Passes(c Candidate) bool {
+	if s.unrated(c) != "" {
+		return false
+	}
+	_, value, limit := s.measure(c)
+	return value >= limit
+}
+
 // Withdraw drops the nth candidate added, from 0, which is rated: it takes no place of
 // a budget, and a share of the rated ones is one of the others. After the first
 // Verdict none may be withdrawn.
