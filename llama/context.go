@@ -19,8 +19,9 @@ type Context struct {
 	vocab  int
 	pos    int // token positions of the cache
 	batch  int
-	output []bool // of the last decoded batch: which tokens have a row
-	misuse int    // bumped without a lock in every call, so that -race sees a shared Context
+	output []bool     // of the last decoded batch: which tokens have a row
+	tap    *outputTap // nil without ContextOptions.Output
+	misuse int        // bumped without a lock in every call, so that -race sees a shared Context
 	leak   runtime.Cleanup
 }
 
@@ -31,6 +32,9 @@ type ContextOptions struct {
 	Batch          int  // most tokens of one Decode; also of one computation
 	Threads        int  // CPU threads; never more than there are cores
 	FlashAttention bool // without it, attention reads masked cells too
+
+	// Output, if not nil, sees the rows of logits where they were computed.
+	Output OutputFunc
 }
 
 // NewContext allocates a context of the model.
@@ -53,6 +57,9 @@ func NewContext(m *Model, o ContextOptions) (*Context, error) {
 	p.no_perf = true
 
 	ctx := &Context{model: m, vocab: m.vocab.size, batch: o.Batch}
+	if o.Output != nil {
+		ctx.tap = newOutputTap(o.Output, &p)
+	}
 	var threw errText
 	var logs string
 	err := m.with(func(c *C.struct_llama_model) {
@@ -62,9 +69,11 @@ func NewContext(m *Model, o ContextOptions) (*Context, error) {
 		}
 	})
 	if err != nil {
+		ctx.tap.close()
 		return nil, fmt.Errorf("new context: %w", err)
 	}
 	if ctx.c == nil {
+		ctx.tap.close()
 		e := &Error{Op: "llama_init_from_model", Text: strings.Trim(logs+"; "+threw.String(), "; ")}
 		if strings.Contains(e.Text, "alloc") { // the C API gives no code
 			e.err = ErrNoMemory
@@ -75,6 +84,12 @@ func NewContext(m *Model, o ContextOptions) (*Context, error) {
 	if ctx.mem == nil {
 		_ = ctx.Close()
 		return nil, fmt.Errorf("new context: %s has no cache of sequences: it is no decoder", m.path)
+	}
+	if ctx.tap != nil {
+		if err := m.orderedRows(); err != nil {
+			_ = ctx.Close()
+			return nil, fmt.Errorf("new context: %w", err)
+		}
 	}
 	ctx.pos = int(C.llama_n_ctx(ctx.c))
 	ctx.output = make([]bool, 0, o.Batch)
@@ -90,6 +105,7 @@ func (c *Context) Close() error {
 	c.leak.Stop()
 	C.llama_free(c.c)
 	c.c = nil
+	c.tap.close()
 	c.model.mu.Lock()
 	c.model.contexts--
 	c.model.mu.Unlock()
@@ -120,6 +136,7 @@ func (c *Context) Decode(b *Batch) error {
 		}
 	}
 	c.output = c.output[:0]
+	c.tap.begin(c.vocab)
 	var threw errText
 	var code C.int32_t
 	logs := logged.capture(func() { code = C.shim_decode(c.c, b.c, &threw.buf[0], errBytes) })
@@ -129,7 +146,7 @@ func (c *Context) Decode(b *Batch) error {
 	for _, o := range b.output[:b.Len()] {
 		c.output = append(c.output, o != 0)
 	}
-	return nil
+	return c.tap.end(c.output)
 }
 
 // Logits returns the row of the batch's i-th token, which must have been added

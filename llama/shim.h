@@ -53,6 +53,18 @@ double shim_log_sum_exp(const float * row, size_t n);
 bool shim_attention_install(void);
 void shim_attention_use(bool on);
 
+// Rows of logits where they were computed, for goOutput: eval.cpp.
+struct shim_rows {
+    bool         ok; // the rest holds
+    bool         host;
+    uintptr_t    data;
+    int64_t      rows, vocab, stride; // stride in logits
+    const char * device;
+};
+
+// Makes a context call goOutput with the handle after every computation of rows.
+void shim_observe_output(struct llama_context_params * params, uintptr_t handle);
+
 // Routes llama's and ggml's messages to goLog.
 void shim_log_to_go(void);
 
