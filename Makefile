@@ -39,7 +39,7 @@ export GOFLAGS      := -trimpath -buildvcs=false
 
 MODEL := models/smollm2-135m-instruct.gguf
 
-.PHONY: help build run model test short soak fuzz lint bench cuda cuda-canary clean kernels
+.PHONY: help build run model test short soak fuzz lint bench cuda cuda-canary clean kernels bench-kernels kernel-peers bin/bench-kernels
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,15 @@ gpu-check: ## run all that needs a GPU, from the bundle, into build/gpu-check (s
 
 kernels: ## compile our GPU kernels (KERNEL_ARCHS="80;90"; default: 80;86;89;90;120)
 	scripts/build-kernels.sh "$(KERNEL_ARCHS)" build/kernels
+
+bin/bench-kernels:
+	go build -ldflags "-X main.version=$(VERSION)" -o $@ ./bench/kernels
+
+bench-kernels: bin/bench-kernels ## measure our kernels: make bench-kernels ARGS='-op kcenter -json FILE'
+	bin/bench-kernels $(ARGS)
+
+kernel-peers: bin/bench-kernels ## the same beside other libraries (about 10 minutes): make kernel-peers OUT=FILE
+	PYTHON=$(PYTHON) bench/kernels/run.sh $(or $(OUT),out/kernels.jsonl) $(ARGS)
 
 clean: ## remove what was built; the model stays
 	rm -rf bin out build

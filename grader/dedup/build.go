@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"winnow/grader/record"
+	"winnow/kernels"
 )
 
 // Records are hashed together, on all cores, when there are as many or as many
@@ -83,19 +84,38 @@ func (b *Builder) Add(rec *record.Record, key record.Key, rated bool, value floa
 	}
 }
 
+// runRecords is how many records' shingles are hashed in one call.
+const runRecords = 32
+
 // hash makes sets and bands of the texts that are pending.
 func (b *Builder) hash() {
-	first := len(b.items) - len(b.pending)
-	if len(b.pending) > 0 {
-		b.links = append(b.links, make([]uint64, len(b.pending)*b.bands)...)
-	}
-	share(b.workers, len(b.pending), func(w *worker, i int) {
-		set := w.keep(w.shingles(b.pending[i]))
-		b.items[first+i].set = set
-		hashBands(b.link(int32(first+i)), set, b.rows)
+	n := len(b.pending)
+	first := len(b.items) - n
+	b.links = append(b.links, make([]uint64, n*b.bands)...)
+	share(b.workers, (n+runRecords-1)/runRecords, func(w *worker, run int) {
+		from, to := run*runRecords, min((run+1)*runRecords, n)
+		links := b.links[(first+from)*b.bands : (first+to)*b.bands]
+		w.hash(b.items[first+from:first+to], b.pending[from:to], links, kernels.MinHashBands{Bands: b.bands, Rows: b.rows})
 	})
 	clear(b.pending)
 	b.pending, b.pendingBytes = b.pending[:0], 0
+}
+
+// hash makes the sets of some items and fills in their bands.
+func (w *worker) hash(items []item, texts [][3]string, links []uint64, bands kernels.MinHashBands) {
+	w.sets, w.offsets = w.sets[:0], append(w.offsets[:0], 0)
+	for _, t := range texts {
+		w.sets = append(w.sets, w.shingles(t)...)
+		w.offsets = append(w.offsets, int64(len(w.sets)))
+	}
+	sets := w.keep(w.sets)
+	for i := range items {
+		items[i].set = sets[w.offsets[i]:w.offsets[i+1]:w.offsets[i+1]]
+	}
+	in := kernels.MinHashInput{Values: sets, Offsets: w.offsets}
+	if err := kernels.MinHash(links, in, family, bands, 1); err != nil {
+		panic(err) // bands are those of split
+	}
 }
 
 // link returns an item's bands: first their hashes; from chain on for each band
@@ -152,6 +172,8 @@ func (b *Builder) chain(order []int32) {
 // worker is what one core needs.
 type worker struct {
 	words, set []uint64
+	sets       []uint64 // of a run of records
+	offsets    []int64  // where each begins, and the end
 	arena      []uint64
 	bucket     []slot
 }
@@ -165,7 +187,7 @@ type slot struct {
 // arenaSize is how many shingles are allocated at once.
 const arenaSize = 64 << 10
 
-// keep copies a set to where it can stay.
+// keep copies sets to where they can stay.
 func (w *worker) keep(set []uint64) []uint64 {
 	if cap(w.arena)-len(w.arena) < len(set) {
 		w.arena = make([]uint64, 0, max(arenaSize, len(set)))

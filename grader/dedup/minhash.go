@@ -1,6 +1,10 @@
 package dedup
 
-import "math"
+import (
+	"math"
+
+	"winnow/kernels"
+)
 
 // permutations is how many of them a signature has at most.
 const permutations = 128
@@ -9,46 +13,9 @@ const permutations = 128
 // be overlooked.
 const seed = 0x77696e6e6f77 // "winnow"
 
-// permutation orders all 64-bit numbers: x comes where mul×x+add stands, modulo
-// 2^64. Shingles are well mixed already.
-type permutation struct{ mul, add uint64 }
-
-// family are the permutations; nothing writes to it.
-var family = newFamily()
-
-func newFamily() (f [permutations]permutation) {
-	x := uint64(seed)
-	next := func() uint64 {
-		x += 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio, the step of SplitMix64
-		return mix(x)
-	}
-	for i := range f {
-		f[i].mul = next() | 1 // even ones are no permutation
-		f[i].add = next()
-	}
-	return f
-}
-
-// least returns where the first of a set comes. Two sets have the same first
-// one with a probability that is their similarity.
-func (p permutation) least(set []uint64) uint64 {
-	m := ^uint64(0)
-	for _, x := range set {
-		m = min(m, x*p.mul+p.add)
-	}
-	return m
-}
-
-// hashBands fills in a hash for each band of a set's signature.
-func hashBands(out []uint64, set []uint64, rows int) {
-	for i := range out {
-		h := uint64(rows)
-		for _, p := range family[i*rows : (i+1)*rows] {
-			h = mix(h ^ p.least(set))
-		}
-		out[i] = h
-	}
-}
+// family are the permutations; nothing writes to it. Shingles are well mixed
+// hashes, as it wants them.
+var family = kernels.NewMinHashFamily(seed, permutations)
 
 // sureRecall is the least probability of finding a duplicate a little above the
 // threshold.
