@@ -8,6 +8,7 @@
 MARCH   ?= native
 PYTHON  ?= python3
 ARGS    ?=
+BIN     ?= bin/winnow
 
 ENGINE     := github.com/ollama/ollama
 ENGINE_DIR := $(shell go mod download $(ENGINE) && go list -m -f '{{.Dir}}' $(ENGINE))
@@ -39,13 +40,13 @@ export GOFLAGS      := -trimpath -buildvcs=false
 
 MODEL := models/smollm2-135m-instruct.gguf
 
-.PHONY: help build run model test short soak fuzz lint bench cuda cuda-canary clean kernels bench-kernels kernel-peers bin/bench-kernels
+.PHONY: help build run model test short soak fuzz lint bench cuda cuda-canary clean kernels bench-kernels kernel-peers bin/bench-kernels bundle try-bundle
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## compile bin/winnow (the first time compiles llama.cpp: minutes)
-	go build -ldflags "-X main.version=$(VERSION)" -o bin/winnow ./cmd/winnow
+	go build -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/winnow
 
 model: $(MODEL) ## fetch the default model and convert it to this machine's fastest format
 
@@ -114,6 +115,13 @@ bench-kernels: bin/bench-kernels ## measure our kernels: make bench-kernels ARGS
 
 kernel-peers: bin/bench-kernels ## the same beside other libraries (about 10 minutes): make kernel-peers OUT=FILE
 	PYTHON=$(PYTHON) bench/kernels/run.sh $(or $(OUT),out/kernels.jsonl) $(ARGS)
+
+bundle: ## pack program and CUDA libraries for a room without a network (WITH="model.gguf image.tar" goes along)
+	$(MAKE) --no-print-directory build MARCH=x86-64-v3 BIN=build/portable/winnow
+	scripts/bundle.sh build/portable/winnow $(VERSION) build/winnow-$(VERSION)-bundle.tar $(WITH)
+
+try-bundle: build model ## pack a bundle of this build, unpack it without a network and grade with it
+	scripts/try-bundle.sh bin/winnow $(MODEL)
 
 clean: ## remove what was built; the model stays
 	rm -rf bin out build
