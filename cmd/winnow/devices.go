@@ -17,8 +17,8 @@ import (
 	"winnow/llama"
 )
 
-// kernels are the kinds of matrix kernels of a GPU.
-var kernels = []string{string(llama.MatmulInt8), string(llama.MatmulCuBLAS), string(llama.MatmulCuBLASF16)}
+// matmulKernels are the kinds of matrix kernels of a GPU.
+var matmulKernels = []string{string(llama.MatmulInt8), string(llama.MatmulCuBLAS), string(llama.MatmulCuBLASF16)}
 
 func deviceFlags() []cli.Flag {
 	return []cli.Flag{
@@ -64,8 +64,8 @@ func deviceOptions(c *cli.Context, o *engine.Options) (err error) {
 		}
 	}
 	if k := c.String("gpu-kernels"); k != "auto" {
-		if !slices.Contains(kernels, k) {
-			return usagef("--gpu-kernels %s: want auto, %s", k, strings.Join(kernels, ", "))
+		if !slices.Contains(matmulKernels, k) {
+			return usagef("--gpu-kernels %s: want auto, %s", k, strings.Join(matmulKernels, ", "))
 		}
 		o.Matmul = k
 	}

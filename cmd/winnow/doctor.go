@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"text/tabwriter"
@@ -12,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"winnow/grader/engine"
+	"winnow/kernels"
 	"winnow/llama"
 )
 
@@ -130,7 +129,7 @@ func (d *diagnosis) findDevices(c *cli.Context) error {
 	if o.GPULayers != 0 {
 		llama.LoadCUDA()
 	}
-	d.CUDA, d.Devices, d.Kernels = llama.CUDA(), llama.Devices(), kernelsLine()
+	d.CUDA, d.Devices, d.Kernels = llama.CUDA(), llama.Devices(), kernels.Status().String()
 	var gpus []string
 	for _, g := range d.Devices {
 		if !g.GPU {
@@ -250,30 +249,6 @@ func (d *diagnosis) printDevices(w *tabwriter.Writer) {
 		fmt.Fprintf(w, "computes on\t%s: every command works, at the speed of its cores; for a GPU: %s\n", d.Computes, cuda.Remedy)
 	}
 	fmt.Fprintf(w, "kernels\t%s\n", d.Kernels)
-}
-
-// kernelsLine says whether the library of winnow's own CUDA kernels is here: the
-// file of $WINNOW_KERNELS, or where make kernels and an installation put it.
-func kernelsLine() string {
-	const file = "libwinnow-kernels.so"
-	var paths []string
-	switch named := os.Getenv("WINNOW_KERNELS"); {
-	case named == "off":
-		return "not used: WINNOW_KERNELS=off"
-	case named != "":
-		paths = []string{named}
-	default:
-		if exe, err := os.Executable(); err == nil {
-			dir := filepath.Dir(exe)
-			paths = []string{filepath.Join(dir, file), filepath.Join(dir, "..", "lib", "winnow", file), filepath.Join(dir, "..", "build", "kernels", file)}
-		}
-	}
-	for _, path := range paths {
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path
-		}
-	}
-	return "no " + file + ": what it would do runs on the CPU; make kernels builds it"
 }
 
 // capabilities writes compute capabilities as NVIDIA does: "8.0, 9.0".

@@ -124,7 +124,7 @@ func keepJudge(c *cli.Context, o *engine.Options, path string) {
 	if begun, ok := m.Settings["flash_attention"]; ok && c.String("flash-attn") == "auto" && !o.Deterministic {
 		o.NoFlashAttention = begun == "false"
 	}
-	if begun := m.Settings["kernels"]; o.Matmul == "" && slices.Contains(kernels, begun) {
+	if begun := m.Settings["kernels"]; o.Matmul == "" && slices.Contains(matmulKernels, begun) {
 		o.Matmul = begun
 	}
 }
