@@ -180,7 +180,7 @@ func (e *Engine) open() error {
 	for s := range llama.MaxSeqs {
 		e.all = append(e.all, llama.SeqID(s))
 	}
-	e.cells = roundUp(max(e.o.Ctx, len(e.prefix)+e.o.Batch), CellStep)
+	e.cells = roundUp(max(e.o.Ctx, len(e.prefix)+roundUp(e.o.Batch, rowsTogether)), CellStep)
 	e.free = make(chan *lane, e.o.Lanes)
 	for range e.o.Lanes {
 		l, err := newLane(e)
@@ -281,7 +281,7 @@ func (e *Engine) RatingRows() int {
 // kernels are chosen by the batch's size, and a deterministic rating is one of a
 // record alone.
 func (e *Engine) Capacity() grader.Capacity {
-	c := grader.Capacity{Tokens: e.o.Batch, Most: e.cells - len(e.prefix), Prompts: llama.MaxSeqs / e.tail.branches, Lanes: e.o.Lanes}
+	c := grader.Capacity{Tokens: e.o.Batch, Most: e.cells - len(e.prefix), Prompts: maxBranches / e.tail.branches, Lanes: e.o.Lanes}
 	if e.o.Deterministic && e.o.onGPU() {
 		c.Prompts = 1
 	}

@@ -45,12 +45,12 @@ func newLane(e *Engine) (*lane, error) {
 	err := l.thread.Do(context.Background(), func() error {
 		var err error
 		l.ctx, err = llama.NewContext(e.model, llama.ContextOptions{
-			Ctx: e.cells, Batch: e.o.Batch, Threads: e.o.Threads, FlashAttention: !e.o.NoFlashAttention,
+			Ctx: e.cells, Batch: roundUp(e.o.Batch, rowsTogether), Threads: e.o.Threads, FlashAttention: !e.o.NoFlashAttention,
 		})
 		if err != nil {
 			return err
 		}
-		l.batch, err = llama.NewBatch(e.o.Batch, llama.MaxSeqs)
+		l.batch, err = llama.NewBatch(roundUp(e.o.Batch, rowsTogether), llama.MaxSeqs)
 		return err
 	})
 	if err != nil {
@@ -148,12 +148,18 @@ func (l *lane) decode(prompts int, w *grader.Work) error {
 		l.edges = make([]float64, n)
 	}
 	l.edges = l.edges[:n]
+	used := 0 // cells
+	if l.primed {
+		used = len(l.e.prefix)
+	}
+	at := used // where a batch is filled up: behind what its sequence has
 	for steps := l.steps; len(steps) > 0; {
-		n := min(len(steps), l.batch.Cap())
-		if len(steps) == n+1 {
-			n-- // see lone
+		n := min(len(steps), l.e.o.Batch)
+		used += n
+		if !l.primed {
+			at = used
 		}
-		if err := l.pass(steps[:n], w); err != nil {
+		if err := l.pass(steps[:n], at, l.e.cells-used, w); err != nil {
 			return err
 		}
 		steps = steps[n:]
@@ -161,13 +167,31 @@ func (l *lane) decode(prompts int, w *grader.Work) error {
 	return nil
 }
 
-// pass decodes the steps of one batch and reads their rows.
-func (l *lane) pass(steps []step, w *grader.Work) error {
+// pass decodes the steps of one batch, filled up from position at on with as many
+// tokens as the cache has cells for, and reads their rows.
+func (l *lane) pass(steps []step, at, room int, w *grader.Work) error {
 	start := time.Now()
 	l.batch.Reset()
-	extra := lone(steps)
-	for i, s := range steps {
-		if err := l.batch.Add(s.token, s.pos, s.seqs, s.output || i == extra); err != nil {
+	rows := 0 // more than are read
+	for _, s := range steps {
+		if s.output {
+			rows++
+		}
+	}
+	rows = roundUp(rows, rowsTogether) - rows
+	fill := min(room, roundUp(len(steps), rowsTogether)-len(steps))
+	before := max(0, rows-fill) // of the rows, on tokens of the steps
+	for _, s := range steps {
+		more := !s.output && before > 0
+		if more {
+			before--
+		}
+		if err := l.batch.Add(s.token, s.pos, s.seqs, s.output || more); err != nil {
+			return err
+		}
+	}
+	for i := range fill {
+		if err := l.batch.Add(steps[0].token, at+i, filling, i < rows); err != nil {
 			return err
 		}
 	}
@@ -195,8 +219,24 @@ func (l *lane) pass(steps []step, w *grader.Work) error {
 	}
 	w.Decode += decoded.Sub(laid)
 	w.Rows += time.Since(decoded)
-	return nil
+	if fill == 0 {
+		return nil
+	}
+	return l.ctx.RemoveSeq(filling[0], at, -1)
 }
+
+// rowsTogether is how many rows of a batch ggml's CPU kernels for repacked 4-bit
+// weights take at a time. What is left over goes through a kernel of its own, as a
+// row alone does in any format, and is rounded differently: a rating would depend
+// on how many tokens and rows share its batch. So batches are filled up, with
+// tokens and with rows, to a multiple.
+const rowsTogether = 4
+
+// filling is the sequence of the tokens that fill up a batch. No prompt has it.
+var filling = []llama.SeqID{maxBranches}
+
+// maxBranches is the number of sequence ids that a batch's prompts share.
+const maxBranches = llama.MaxSeqs - 1
 
 // read takes from a row the probabilities that a step's node gives.
 func (l *lane) read(row []float32, s step) {
@@ -209,24 +249,6 @@ func (l *lane) read(row []float32, s step) {
 			edges[t.edgesAt[r.criterion]+c] = math.Exp(float64(row[trie.Nodes[c].Token]) - lse)
 		}
 	}
-}
-
-// lone returns the index of a second step to ask an output of where a pass has
-// but one, or -1. A row alone goes through a kernel of its own and is rounded
-// differently: a rating would depend on what shares its batch.
-func lone(pass []step) int {
-	outputs, other := 0, -1
-	for i, s := range pass {
-		if s.output {
-			outputs++
-		} else {
-			other = i
-		}
-	}
-	if outputs != 1 {
-		return -1
-	}
-	return other
 }
 
 // outcome rates one prompt by all criteria.

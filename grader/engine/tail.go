@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"winnow/grader/rating"
-	"winnow/llama"
 )
 
 // tail is what follows every record: for each criterion the words up to its
@@ -59,8 +58,8 @@ func newTail(words [][]int32, tries []*rating.Trie) (*tail, error) {
 		}
 	}
 	t.branch(0)
-	if t.branches > llama.MaxSeqs {
-		return nil, fmt.Errorf("a record needs %d sequences, llama.cpp has %d: use fewer ratings or fewer criteria at a time", t.branches, llama.MaxSeqs)
+	if t.branches > maxBranches {
+		return nil, fmt.Errorf("a record needs %d sequences, llama.cpp has %d for them: use fewer ratings or fewer criteria at a time", t.branches, maxBranches)
 	}
 	return t, nil
 }
