@@ -231,19 +231,6 @@ func TestKCenterGoesOn(t *testing.T) {
 	})
 }
 
-// The bounds save distances.
-func TestKCenterComputesLess(t *testing.T) {
-	c := kernelcases.KCenterCase{Rows: 4000, Dim: 32, Picks: 600, Clusters: 200, Seed: 1}
-	in, o := kcenterInput(c)
-	got, err := KCenter(context.Background(), nil, in, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if all := int64(c.Rows * c.Picks); !(got.Distances < all*2/3) {
-		t.Errorf("%d distances computed, of %d", got.Distances, all)
-	}
-}
-
 func FuzzKCenter(f *testing.F) {
 	f.Add(uint64(1), uint16(100), uint8(5), uint16(50), uint8(0))
 	f.Add(uint64(2), uint16(1300), uint8(3), uint16(700), uint8(7))

@@ -51,6 +51,11 @@ func openDevice(flag string) (d *device, why string, err error) {
 	case must:
 		return nil, "", fmt.Errorf("device %d: %w", n, err)
 	}
+	for _, none := range []error{kernels.ErrNoLibrary, kernels.ErrNoDevice} {
+		if errors.Is(err, none) {
+			return nil, none.Error(), nil // without this machine's paths: results are published
+		}
+	}
 	return nil, err.Error(), nil
 }
 
