@@ -4,9 +4,8 @@ package bench
 
 import (
 	"fmt"
-	"runtime"
 
-	"github.com/ebitengine/purego"
+	"winnow/internal/dl"
 )
 
 // nvml has the functions of NVIDIA's management library that metering needs,
@@ -26,11 +25,9 @@ type (
 )
 
 // loadNVML opens the library at path: a name alone is looked up as the system's
-// loader does. It is never unloaded, since threads may have its destructors to run.
+// loader does.
 func loadNVML(path string) (*nvml, error) {
-	runtime.LockOSThread() // the text of a loader's error belongs to its thread
-	defer runtime.UnlockOSThread()
-	lib, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	lib, err := dl.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: it comes with NVIDIA's driver", err)
 	}
@@ -47,11 +44,9 @@ func loadNVML(path string) (*nvml, error) {
 		{"nvmlDeviceGetPowerUsage", &n.power},
 		{"nvmlErrorString", &n.text},
 	} {
-		addr, err := purego.Dlsym(lib, f.name)
-		if err != nil {
+		if err := lib.Bind(f.name, f.fn); err != nil {
 			return nil, fmt.Errorf("%w: a newer NVIDIA driver has it", err)
 		}
-		purego.RegisterFunc(f.fn, addr)
 	}
 	return n, nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"unsafe"
+
+	"winnow/internal/dl"
 )
 
 // abi is the version of the interface of base.cu; launch.cuh has the same number.
@@ -41,12 +43,11 @@ type base struct {
 	EventElapsed  func(device int32, from, to uintptr, milliseconds *float32) int32                    `symbol:"winnow_event_elapsed"`
 }
 
-// library is a loaded libwinnow-kernels.so. It is never unloaded: CUDA's threads
-// may have its code to run.
+// library is a loaded libwinnow-kernels.so.
 type library struct {
 	base
-	path   string
-	handle uintptr
+	path string
+	lib  dl.Library
 
 	mu    sync.Mutex
 	bound map[reflect.Type]any // launchers by the type of their struct
@@ -54,11 +55,11 @@ type library struct {
 
 // loadLibrary loads the library at path and checks that it is of this version.
 func loadLibrary(path string) (*library, error) {
-	handle, err := dlopen(path)
+	lib, err := dl.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: loading %s: %w", ErrNoLibrary, path, err)
 	}
-	l := &library{path: path, handle: handle, bound: map[reflect.Type]any{}}
+	l := &library{path: path, lib: lib, bound: map[reflect.Type]any{}}
 	if err := l.register(&l.ABI, "winnow_kernels_abi"); err != nil {
 		return nil, fmt.Errorf("%w: %s is another library: %w", ErrNoLibrary, path, err)
 	}
@@ -73,7 +74,7 @@ func loadLibrary(path string) (*library, error) {
 
 // register makes *fn, a variable of function type, call the function of that name.
 func (l *library) register(fn any, name string) error {
-	if err := dlsym(l.handle, fn, name); err != nil {
+	if err := l.lib.Bind(name, fn); err != nil {
 		return fmt.Errorf("%s has no %s: build it again (make kernels): %w", l.path, name, err)
 	}
 	return nil

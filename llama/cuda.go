@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"unsafe"
+
+	"winnow/internal/dl"
 )
 
 // CUDAStatus tells what came of looking for ggml's CUDA backend, which is a
@@ -174,7 +176,7 @@ func (h *cudaHost) try(s *cudaFound) (setMatmul func(int32) int32, r *refusal) {
 // open opens the library and checks that it is one for this program and for the
 // GPUs, whose compute capabilities are given.
 func (h *cudaHost) open(s *cudaFound, gpus []int) (setMatmul func(int32) int32, r *refusal) {
-	lib, err := dlopen(s.Path)
+	lib, err := dl.Open(s.Path)
 	if err != nil {
 		return nil, refuse(makeCUDA, "load %s: %v", s.Path, err)
 	}
@@ -185,7 +187,7 @@ func (h *cudaHost) open(s *cudaFound, gpus []int) (setMatmul func(int32) int32, 
 	}{
 		{"winnow_cuda_engine", &engine}, {"winnow_cuda_architectures", &architectures}, {"winnow_cuda_matmul", &setMatmul},
 	} {
-		if err := bind(lib, f.name, f.fn); err != nil {
+		if err := lib.Bind(f.name, f.fn); err != nil {
 			return nil, refuse(makeCUDA, "%s was not made by make cuda: it has no %s", s.Path, f.name)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/ebitengine/purego"
+
+	"winnow/internal/dl"
 )
 
 // coreSymbols are the functions of ggml's core that the module's CUDA backend
@@ -266,7 +268,7 @@ func TestCuBLASIsFound(t *testing.T) {
 			if want := filepath.Join(dir, fmt.Sprintf("libcublas.so.%d", release)); path != want {
 				t.Errorf("found %s, want %s", path, want)
 			}
-			if _, err := dlopen(backend); err != nil {
+			if _, err := dl.Open(backend); err != nil {
 				t.Errorf("the backend does not find what was loaded for it: %v", err)
 			}
 		})

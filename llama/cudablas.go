@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"winnow/internal/dl"
 )
 
 // neededByELF returns the names of the libraries that a shared library needs.
@@ -82,12 +84,12 @@ func (h *cudaHost) loadOne(name string, folders []string) (path string, r *refus
 		}
 		// cuBLAS needs its other half, and looks for it on the loader's path only.
 		if half, ok := strings.CutPrefix(name, "libcublas."); ok {
-			if _, err := dlopen(filepath.Join(dir, "libcublasLt."+half)); err != nil {
+			if _, err := dl.Open(filepath.Join(dir, "libcublasLt."+half)); err != nil {
 				failed = append(failed, err)
 				return false
 			}
 		}
-		if _, err := dlopen(path); err != nil {
+		if _, err := dl.Open(path); err != nil {
 			failed = append(failed, err)
 			return false
 		}
@@ -99,7 +101,7 @@ func (h *cudaHost) loadOne(name string, folders []string) (path string, r *refus
 		}
 	}
 	if h.root == "/" { // the loader knows of no other
-		if _, err := dlopen(name); err == nil {
+		if _, err := dl.Open(name); err == nil {
 			return mappedPath(name), nil
 		}
 	}

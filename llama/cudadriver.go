@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"unsafe"
+
+	"winnow/internal/dl"
 )
 
 // driverLibrary is the part of NVIDIA's driver that programs call.
@@ -48,7 +50,7 @@ func (h *cudaHost) findDriver() (d cudaDriver) {
 	}
 	boards, _ := filepath.Glob(filepath.Join(escapeGlob(proc), "gpus/*")) // the pattern is sound
 	d.boards = len(boards) > 0
-	lib, err := dlopen(h.driver)
+	lib, err := dl.Open(h.driver)
 	switch {
 	case err != nil && d.boards:
 		d.refused = refuse("install the driver's libraries; start a container with --gpus all", "the driver's %s cannot be loaded (%v)", driverLibrary, err)
@@ -61,7 +63,7 @@ func (h *cudaHost) findDriver() (d cudaDriver) {
 }
 
 // ask fills in what the driver's library tells.
-func (d *cudaDriver) ask(lib uintptr) {
+func (d *cudaDriver) ask(lib dl.Library) {
 	var (
 		start     func(flags uint32) int32
 		release   func(version *int32) int32
@@ -81,7 +83,7 @@ func (d *cudaDriver) ask(lib uintptr) {
 		{"cuDeviceGetAttribute", &attribute},
 		{"cuGetErrorName", &name},
 	} {
-		if err := bind(lib, f.name, f.fn); err != nil {
+		if err := lib.Bind(f.name, f.fn); err != nil {
 			d.refused = refuse("a newer driver", "the driver is no NVIDIA driver that this program knows: %v", err)
 			return
 		}
