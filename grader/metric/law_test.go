@@ -95,6 +95,14 @@ func TestCorrelationLaws(t *testing.T) {
 				t.Fatalf("%s is %v, with x turned round %v", name, r, s)
 			}
 		}
+		rx, err := Ranks(x)
+		ry, err2 := Ranks(y)
+		if errors.Join(err, err2) != nil {
+			t.Fatal(err, err2)
+		}
+		if a, b := p.Spearman(nil), pairsOf(t, rx, ry).Pearson(nil); !alike(a, b) {
+			t.Fatalf("Spearman is %v, Pearson of the ranks %v", a, b)
+		}
 		if a, b := p.Kendall(nil), simpleKendall(x, y); !alike(a, b) {
 			t.Fatalf("Kendall is %v, by its definition %v", a, b)
 		}

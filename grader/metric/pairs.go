@@ -252,3 +252,17 @@ func (p *Pairs) Kendall(w []int32) float64 {
 	difference := all - xTies - yTies + bothTies - 2*discordant
 	return correlation(float64(difference), float64(all-xTies), float64(all-yTies))
 }
+
+// Ranks returns the rank of each number from 1; equal ones share the mean of their
+// ranks.
+func Ranks(v []float64) ([]float64, error) {
+	p, err := NewPairs(v, v)
+	if err != nil {
+		return nil, err
+	}
+	mid, ranks := midRanks(p.xRank, p.xCount, nil), make([]float64, len(v))
+	for i, r := range p.xRank {
+		ranks[i] = mid[r]
+	}
+	return ranks, nil
+}
