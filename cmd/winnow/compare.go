@@ -54,8 +54,8 @@ func compare(c *cli.Context) error {
 		return usagef("--min %g: want a finite number", c.Float64("min"))
 	case c.Int("most") < 0:
 		return usagef("--most %d: want 0 or more", c.Int("most"))
-	case c.IsSet("resamples") && c.Int("resamples") < 2:
-		return usagef("--resamples %d: want 2 or more", c.Int("resamples"))
+	case c.IsSet("resamples") && (c.Int("resamples") < 2 || c.Int("resamples") > 1_000_000):
+		return usagef("--resamples %d: want 2 to 1000000", c.Int("resamples"))
 	}
 	o := grader.CompareOptions{Min: c.Float64("min"), Most: c.Int("most"), Resamples: c.Int("resamples")}
 	if path := c.String("data"); path != "" {
@@ -66,8 +66,12 @@ func compare(c *cli.Context) error {
 		defer src.close()
 		src.options.Mixed = true // nothing is written in their layout
 		o.Open = src.open
-	} else if c.IsSet("format") || c.IsSet("map") {
-		return usagef("--format and --map say how --data is read: give --data too")
+	} else {
+		for _, f := range dataFlags() {
+			if name := f.Names()[0]; c.IsSet(name) {
+				return usagef("--%s says how --data is read: give --data too", name)
+			}
+		}
 	}
 	result, err := grader.Compare(c.Context, c.Args().Get(0), c.Args().Get(1), o)
 	if err != nil {
