@@ -121,8 +121,8 @@ func times(w []int32, i int) int32 {
 
 // Pearson returns the correlation of x and y in [-1, 1]. Pair i counts w[i] times,
 // once each if w is nil; a w of another length, with a negative number or of a sum
-// above 2³¹-1 gives NaN. In a resample whose spread is below 1e-150 of that of all
-// pairs, squares underflow: its figure is not exact, or NaN.
+// above 2³¹-1 gives NaN. Numbers are scaled by the spread of all pairs: the figure of a
+// resample whose own spread is r times that is off by about 1e-16/r, or NaN.
 func (p *Pairs) Pearson(w []int32) float64 {
 	n := p.total(w)
 	if n < 2 {
