@@ -44,8 +44,8 @@ func (t Trial) String() string {
 // the other it tries how the cores are shared among contexts, then the batch
 // sizes: on a CPU each with and without flash attention, on a GPU each with all
 // kinds of matrix products, and the best of them without flash attention too.
-// told, if not nil, is called after each trial. The records should be typical ones, a few hundred; slow models are
-// measured on fewer.
+// told, if not nil, is called after each trial. The records should be typical ones, a
+// few hundred; slow models are measured on fewer.
 func Tune(ctx context.Context, o engine.Options, recs []*record.Record, told func(Trial)) (*Profile, error) {
 	if len(recs) == 0 {
 		return nil, errors.New("tune: no records")
