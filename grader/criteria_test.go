@@ -51,7 +51,7 @@ func (wide) Criteria() []string { return []string{"accuracy", `"b"`} }
 // gradeWide grades by two criteria into the journal at path.
 func gradeWide(t testing.TB, path string, data []byte) {
 	t.Helper()
-	e := newFake()
+	e := newMeasuring()
 	m := Manifest(e, resumeOptions)
 	m.Rubrics = append(m.Rubrics, journal.Rubric{Name: "second", SHA256: "33cc"})
 	j, err := journal.Open(path, m)

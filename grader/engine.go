@@ -34,6 +34,18 @@ type Prompt struct {
 	Size   int     // tokens that it takes of a batch
 	Total  int     // tokens that the model sees for this record, shared ones included
 	Cut    int     // tokens of the response that truncation removed; of one too large to encode whole, at least
+
+	// What signals need; zero without any.
+	Asked    int    // tokens of the instruction and the input
+	From, To int    // where in Tokens the response stands
+	Sides    []Side // what the model reads beside the prompt
+}
+
+// Side is a sequence of its own, with nothing of the prompt before it, that ends with
+// the response. Its tokens count in the prompt's Size.
+type Side struct {
+	Tokens []int32
+	From   int // where the response begins, at least 1
 }
 
 // Capacity is what one batch may hold, and how many are rated side by side.
@@ -48,6 +60,8 @@ type Capacity struct {
 // order of the manifest's rubrics, or a fault.
 type Outcome struct {
 	Ratings []rating.Rating
+	Signals []float64 // one for each of the manifest's signals; NaN where it is undefined
+	Hidden  []float32 // as the manifest's Hidden says; nil if it has none
 	Fault   *record.Fault
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,8 @@ import (
 type Scores interface {
 	Ratings
 	Len() int
+	Signals() []string // names of the signals of a rated entry
+	Calibrated() bool  // whether a rated entry has a calibrated probability
 	All() iter.Seq[journal.Entry]
 }
 
@@ -38,9 +41,11 @@ type ExportSummary struct {
 // ExportColumns returns the columns of an export: index, key, status, reason,
 // rating (of several criteria the least), then mode, off_scale, entropy and the
 // probability p_ of each rating of the scale, for each of several criteria with
-// its name and _ before them and a rating of its own; tokens. With data there
-// are also file, line, turn, instruction, input and output.
-func ExportColumns(scale rating.Scale, criteria []string, withData bool) []data.Column {
+// its name and _ before them and a rating of its own; each signal by its name;
+// calibrated, if there is a calibration; tokens. With data there are also file, line,
+// turn, instruction, input and output. Hidden states are left out.
+func ExportColumns(m journal.Manifest, withData bool) []data.Column {
+	criteria := m.Criteria()
 	columns := []data.Column{{Name: "index", Type: data.Integer}, {Name: "key"}, {Name: "status"}, {Name: "reason"}, {Name: "rating", Type: data.Real}}
 	add := func(name string, t data.Type) { columns = append(columns, data.Column{Name: name, Type: t}) }
 	for _, name := range criteria {
@@ -52,9 +57,15 @@ func ExportColumns(scale rating.Scale, criteria []string, withData bool) []data.
 		add(before+"mode", data.Text)
 		add(before+"off_scale", data.Real)
 		add(before+"entropy", data.Real)
-		for _, s := range scale.Strings {
+		for _, s := range m.Scale.Strings {
 			add(before+"p_"+s, data.Real)
 		}
+	}
+	for _, name := range m.Signals {
+		add(name, data.Real)
+	}
+	if m.Calibration != nil {
+		add("calibrated", data.Real)
 	}
 	add("tokens", data.Integer)
 	if withData {
@@ -79,9 +90,10 @@ func ExportColumns(scale rating.Scale, criteria []string, withData bool) []data.
 // with data a row for each record, or turn of a conversation, in the data's order
 // and joined by content key, else a row for each entry. A record without an entry
 // has the status of its fault, or not_graded. Ratings are those of the scores
-// file, in single precision. Export does not close the table.
+// file, in single precision. A signal that is undefined has an empty cell. Export does
+// not close the table.
 func Export(known Scores, to data.Table, o ExportOptions) (ExportSummary, error) {
-	e := exporter{to: to, scale: known.Scale(), criteria: known.Criteria()}
+	e := exporter{to: to, scale: known.Scale(), criteria: known.Criteria(), signals: len(known.Signals()), calibrated: known.Calibrated()}
 	if o.Open == nil {
 		for entry := range known.All() {
 			if err := e.write(entry, nil); err != nil {
@@ -107,11 +119,13 @@ func Export(known Scores, to data.Table, o ExportOptions) (ExportSummary, error)
 }
 
 type exporter struct {
-	to       data.Table
-	scale    rating.Scale
-	criteria []string
-	cells    []any
-	sum      ExportSummary
+	to         data.Table
+	scale      rating.Scale
+	criteria   []string
+	signals    int
+	calibrated bool
+	cells      []any
+	sum        ExportSummary
 }
 
 // write writes a row. rec is nil for an entry alone.
@@ -126,7 +140,11 @@ func (e *exporter) write(entry journal.Entry, rec *record.Record) error {
 		if len(e.criteria) > 1 {
 			each++
 		}
-		for range 1 + each*len(e.criteria) {
+		each = 1 + each*len(e.criteria) + e.signals
+		if e.calibrated {
+			each++
+		}
+		for range each {
 			e.cells = append(e.cells, nil)
 		}
 	} else {
@@ -141,6 +159,16 @@ func (e *exporter) write(entry journal.Entry, rec *record.Record) error {
 			for _, p := range r.Probs {
 				e.cells = append(e.cells, p)
 			}
+		}
+		for _, x := range entry.Signals {
+			if math.IsNaN(x) {
+				e.cells = append(e.cells, nil)
+				continue
+			}
+			e.cells = append(e.cells, x)
+		}
+		if e.calibrated {
+			e.cells = append(e.cells, entry.Calibrated)
 		}
 	}
 	if entry.Tokens > 0 {
@@ -196,6 +224,19 @@ func ManifestPairs(m journal.Manifest) ([][2]string, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Settings)) {
 		pairs = append(pairs, [2]string{"settings." + name, m.Settings[name]})
+	}
+	if len(m.Signals) > 0 {
+		signals, err := list(m.Signals)
+		if err != nil {
+			return nil, fmt.Errorf("exporting the manifest: %w", err)
+		}
+		pairs = append(pairs, [2]string{"signals", signals})
+	}
+	if h := m.Hidden; h != nil {
+		pairs = append(pairs, [2]string{"hidden.layer", strconv.Itoa(h.Layer)}, [2]string{"hidden.size", strconv.Itoa(h.Size)})
+	}
+	if c := m.Calibration; c != nil {
+		pairs = append(pairs, [2]string{"calibration.name", c.Name}, [2]string{"calibration.sha256", c.SHA256})
 	}
 	return pairs, nil
 }

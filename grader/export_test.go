@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,11 +43,11 @@ func (r *rowsOf) Close() error { return nil }
 // exported exports a journal's ratings.
 func exported(t *testing.T, path string, o ExportOptions) (*rowsOf, ExportSummary) {
 	t.Helper()
-	_, index, err := journal.Read(path)
+	m, index, err := journal.Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := &rowsOf{columns: ExportColumns(index.Scale(), index.Criteria(), o.Open != nil)}
+	table := &rowsOf{columns: ExportColumns(m, o.Open != nil)}
 	sum, err := Export(index, table, o)
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +68,8 @@ type line struct {
 	Tokens   int64    `json:"tokens"`
 	Criteria map[string]criterion
 	criterion
+	Signals    map[string]any
+	Calibrated *float64
 }
 
 type criterion struct {
@@ -80,13 +83,14 @@ type criterion struct {
 func linesOf(t *testing.T, path string) (lines []line) {
 	t.Helper()
 	for i, b := range bytes.Split(bytes.TrimSpace(contents(t, path)), []byte("\n")) {
+		if i == 0 {
+			continue // the manifest
+		}
 		var l line
 		if err := json.Unmarshal(b, &l); err != nil {
 			t.Fatal(err)
 		}
-		if i > 0 {
-			lines = append(lines, l)
-		}
+		lines = append(lines, l)
 	}
 	return lines
 }
@@ -117,6 +121,14 @@ func check(t *testing.T, row map[string]any, l line) {
 			add(name+"_", c)
 		}
 	}
+	for name, x := range l.Signals {
+		if want[name] = x; x == "Infinity" {
+			want[name] = math.Inf(1)
+		}
+	}
+	if l.Calibrated != nil {
+		want["calibrated"] = *l.Calibrated
+	}
 	for name, x := range row {
 		if slices.Contains([]string{"index", "file", "line", "turn", "instruction", "input", "output"}, name) {
 			continue
@@ -130,7 +142,7 @@ func check(t *testing.T, row map[string]any, l line) {
 func TestExportEntries(t *testing.T) {
 	source := corpus(300)
 	one, two := filepath.Join(t.TempDir(), "one.jsonl"), filepath.Join(t.TempDir(), "two.jsonl")
-	if err := run(t.Context(), t, one, source, newFake(), nil); err != nil {
+	if err := run(t.Context(), t, one, source, newMeasuring(), nil); err != nil {
 		t.Fatal(err)
 	}
 	gradeWide(t, two, source)
@@ -153,7 +165,7 @@ func TestExportJoined(t *testing.T) {
 	source := corpus(300)
 	for name, grade := range map[string]func(path string){
 		"one": func(path string) {
-			if err := run(t.Context(), t, path, source, newFake(), nil); err != nil {
+			if err := run(t.Context(), t, path, source, newMeasuring(), nil); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -205,15 +217,15 @@ func TestExportJoined(t *testing.T) {
 
 func TestExportFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "one.jsonl")
-	if err := run(t.Context(), t, path, corpus(20), newFake(), nil); err != nil {
+	if err := run(t.Context(), t, path, corpus(20), newMeasuring(), nil); err != nil {
 		t.Fatal(err)
 	}
-	_, index, err := journal.Read(path)
+	m, index, err := journal.Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	broken := errors.New("no space left")
-	table := &rowsOf{columns: ExportColumns(index.Scale(), index.Criteria(), false), fail: broken}
+	table := &rowsOf{columns: ExportColumns(m, false), fail: broken}
 	if _, err := Export(index, table, ExportOptions{}); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
@@ -221,7 +233,7 @@ func TestExportFails(t *testing.T) {
 		func() (record.Source, error) { return nil, broken },
 		opener([]byte(`[{"instruction":"a","output":"b"}`)),
 	} {
-		table := &rowsOf{columns: ExportColumns(index.Scale(), index.Criteria(), true)}
+		table := &rowsOf{columns: ExportColumns(m, true)}
 		if _, err := Export(index, table, ExportOptions{Open: open}); err == nil {
 			t.Error("a source that cannot be read was exported")
 		}
@@ -230,27 +242,41 @@ func TestExportFails(t *testing.T) {
 
 func TestExportColumns(t *testing.T) {
 	name := func(c data.Column) string { return c.Name }
-	names := func(criteria []string, withData bool) (out []string) {
-		for _, c := range ExportColumns(testScale(), criteria, withData) {
+	names := func(criteria []string, withData bool, change func(*journal.Manifest)) (out []string) {
+		m := journal.Manifest{Scale: journal.Scale(testScale())}
+		for _, c := range criteria {
+			m.Rubrics = append(m.Rubrics, journal.Rubric{Name: c})
+		}
+		if change != nil {
+			change(&m)
+		}
+		for _, c := range ExportColumns(m, withData) {
 			out = append(out, name(c))
 		}
 		return out
 	}
 	want := "index key status reason rating mode off_scale entropy p_0 p_1 p_2.5 p_5 tokens"
-	if got := strings.Join(names([]string{"a"}, false), " "); got != want {
+	if got := strings.Join(names([]string{"a"}, false, nil), " "); got != want {
 		t.Errorf("columns %s, want %s", got, want)
 	}
 	want = "index key status reason rating a_rating a_mode a_off_scale a_entropy a_p_0 a_p_1 a_p_2.5 a_p_5 " +
 		"A_rating_2 A_mode_2 A_off_scale_2 A_entropy_2 A_p_0_2 A_p_1_2 A_p_2.5_2 A_p_5_2 tokens file line turn instruction input output"
-	if got := strings.Join(names([]string{"a", "A"}, true), " "); got != want {
+	if got := strings.Join(names([]string{"a", "A"}, true, nil), " "); got != want {
+		t.Errorf("columns %s, want %s", got, want)
+	}
+	want = "index key status reason rating mode off_scale entropy p_0 p_1 p_2.5 p_5 nll ifd calibrated tokens"
+	if got := strings.Join(names([]string{"a"}, false, func(m *journal.Manifest) {
+		m.Signals, m.Hidden, m.Calibration = []string{"nll", "ifd"}, &journal.Hidden{Size: 2}, &journal.Calibration{SHA256: "00"}
+	}), " "); got != want {
 		t.Errorf("columns %s, want %s", got, want)
 	}
 }
 
 func TestManifestPairs(t *testing.T) {
-	m := newFake().Manifest()
+	m := newMeasuring().Manifest()
 	m.Scale = journal.Scale(rating.Scale{Strings: []string{"a", "\"b"}, Values: []float64{0, 2.5}})
 	m.Settings = map[string]string{"z": "1", "a": ""}
+	m.Calibration = &journal.Calibration{Name: "c.json", SHA256: "44ff"}
 	pairs, err := ManifestPairs(m)
 	if err != nil {
 		t.Fatal(err)
@@ -262,6 +288,7 @@ func TestManifestPairs(t *testing.T) {
 	for key, want := range map[string]string{
 		"model.sha256": "00ff", "rubrics": `[{"name":"test","sha256":"11ee"}]`, "scale.strings": `["a","\"b"]`, "scale.values": "[0,2.5]",
 		"template.source": "plain", "runtime.device": "CPU", "settings.a": "", "settings.z": "1",
+		"signals": `["nll","ppl","ifd"]`, "hidden.layer": "2", "hidden.size": "4", "calibration.name": "c.json", "calibration.sha256": "44ff",
 	} {
 		if value, ok := got[key]; !ok || value != want {
 			t.Errorf("%s is %q (%t), want %q", key, value, ok, want)

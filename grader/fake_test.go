@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -28,14 +30,22 @@ type fakeEngine struct {
 	capacity Capacity
 	encoded  int
 	batches  [][]record.Key // of each Rate, in order
+	measures bool           // signals and hidden states too
 
 	beforeRate func(nth int) error // called before each Rate, from 0; may be nil
 }
 
 func newFake() *fakeEngine { return &fakeEngine{capacity: Capacity{Tokens: 400, Prompts: 30}} }
 
+// newMeasuring is a fake engine that gives signals and hidden states.
+func newMeasuring() *fakeEngine {
+	f := newFake()
+	f.measures = true
+	return f
+}
+
 func (f *fakeEngine) Manifest() journal.Manifest {
-	return journal.Manifest{
+	m := journal.Manifest{
 		Model:    journal.Model{Name: "fake.gguf", SHA256: "00ff", Format: "F16"},
 		Rubrics:  []journal.Rubric{{Name: "test", SHA256: "11ee"}},
 		Scale:    journal.Scale(testScale()),
@@ -43,6 +53,10 @@ func (f *fakeEngine) Manifest() journal.Manifest {
 		Runtime:  journal.Runtime{Engine: "fake", Device: "CPU"},
 		Settings: map[string]string{"ctx_size": "512"},
 	}
+	if f.measures {
+		m.Signals, m.Hidden = []string{"nll", "ppl", "ifd"}, &journal.Hidden{Layer: 2, Size: 4}
+	}
+	return m
 }
 
 func (f *fakeEngine) Capacity() Capacity { return f.capacity }
@@ -102,6 +116,10 @@ func (f *fakeEngine) Rate(_ context.Context, batch []*Prompt, out []Outcome) (w 
 		o := outcome(k)
 		out[i].Fault = o.Fault
 		out[i].Ratings = append(out[i].Ratings[:0], o.Ratings...)
+		if f.measures {
+			out[i].Signals = append(out[i].Signals[:0], o.Signals...)
+			out[i].Hidden = append(out[i].Hidden[:0], o.Hidden...)
+		}
 	}
 	if len(batch) > f.capacity.Prompts || size > f.capacity.Tokens && len(batch) > 1 {
 		return w, fmt.Errorf("%d prompts of %d tokens are more than fit %+v", len(batch), size, f.capacity)
@@ -127,7 +145,34 @@ func outcome(k record.Key) Outcome {
 	if err := r.Set(testScale(), p); err != nil {
 		panic(err) // the probabilities are sound by construction
 	}
-	return Outcome{Ratings: []rating.Rating{r}}
+	nll := float64(k[ofProbs]) * 0.7 // ppl overflows for the largest
+	out := Outcome{Ratings: []rating.Rating{r}, Signals: []float64{nll, math.Exp(nll), float64(k[ofSize]) / 100}}
+	if k[ofCut]%7 == 0 {
+		out.Signals[2] = math.NaN()
+	}
+	for _, b := range k[:4] {
+		out.Hidden = append(out.Hidden, float32(b)-100)
+	}
+	return out
+}
+
+// sameEntries compares entries, of which one may have signals that are NaN.
+func sameEntries(a, b []journal.Entry) bool {
+	return reflect.DeepEqual(numbered(a...), numbered(b...))
+}
+
+// numbered returns entries with a number where NaN stands, which equals nothing.
+func numbered(entries ...journal.Entry) []journal.Entry {
+	entries = slices.Clone(entries)
+	for i, e := range entries {
+		entries[i].Signals = slices.Clone(e.Signals)
+		for k, x := range e.Signals {
+			if math.IsNaN(x) {
+				entries[i].Signals[k] = -987654321
+			}
+		}
+	}
+	return entries
 }
 
 // memory is a ledger, and what is known of records, without a file.
@@ -153,6 +198,7 @@ func (m *memory) Append(entries []journal.Entry) error {
 		for i, r := range e.Ratings {
 			e.Ratings[i].Probs = slices.Clone(r.Probs)
 		}
+		e.Signals, e.Hidden = slices.Clone(e.Signals), slices.Clone(e.Hidden)
 		if _, twice := m.byKey[e.Key]; twice {
 			return fmt.Errorf("the key %s gets a second entry", e.Key)
 		}

@@ -15,7 +15,23 @@ type GradeOptions struct {
 	MaxOffScale float64 // a record with more off-scale mass than this gets no rating
 	Progress    func(Progress)
 
+	// Calibration adds to rated entries the probability that a record is to be kept;
+	// nil for none. It must be bound to the engine's manifest.
+	Calibration Calibration
+
+	// DropHidden keeps the hidden state out of the journal. Calibration still gets it.
+	DropHidden bool
+
 	window int // records of a window, where tests want more of them; 0 for windowRecords
+}
+
+// Calibration is a correction of ratings that was learned from labels.
+type Calibration interface {
+	// Manifest names it in the fingerprint of a run.
+	Manifest() journal.Calibration
+	// Probability returns the probability that a record with this rated entry is to be
+	// kept. What e points to is used again.
+	Probability(e *journal.Entry) (float64, error)
 }
 
 // Progress tells how far a run is. Each turn of a conversation counts.
@@ -71,6 +87,13 @@ func Manifest(e Engine, o GradeOptions) journal.Manifest {
 		settings[k] = v
 	}
 	m.Settings = settings
+	if o.DropHidden {
+		m.Hidden = nil
+	}
+	if o.Calibration != nil {
+		c := o.Calibration.Manifest()
+		m.Calibration = &c
+	}
 	return m
 }
 

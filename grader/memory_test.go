@@ -50,6 +50,7 @@ func (f *forgetful) Rate(_ context.Context, batch []*Prompt, out []Outcome) (Wor
 	o := outcome(k)
 	for i := range batch {
 		out[i].Fault, out[i].Ratings = nil, append(out[i].Ratings[:0], o.Ratings...)
+		out[i].Signals, out[i].Hidden = append(out[i].Signals[:0], o.Signals...), append(out[i].Hidden[:0], o.Hidden...)
 	}
 	return Work{}, nil
 }

@@ -303,7 +303,11 @@ func (p *pipeline) settleBatch(b *batch) error {
 	w := b.window
 	for i, at := range b.at {
 		if w.missing[at] {
-			p.pending = append(p.pending, p.entry(w.recs[at], &w.prompts[at], &b.outcomes[i]))
+			e, err := p.entry(w.recs[at], &w.prompts[at], &b.outcomes[i])
+			if err != nil {
+				return errors.Join(p.flush(), err)
+			}
+			p.pending = append(p.pending, e)
 		}
 	}
 	if p.spent = append(p.spent, b); len(p.spent) >= batchesInFlight/2 {
@@ -312,12 +316,12 @@ func (p *pipeline) settleBatch(b *batch) error {
 	return nil
 }
 
-// entry is the journal's line for one outcome.
-func (p *pipeline) entry(r *record.Record, prompt *Prompt, out *Outcome) journal.Entry {
+// entry is the journal's line for one outcome, whose memory it shares.
+func (p *pipeline) entry(r *record.Record, prompt *Prompt, out *Outcome) (journal.Entry, error) {
 	e := journal.Entry{Key: r.Key, Index: r.Index, Tokens: prompt.Total, Cut: prompt.Cut}
 	if out.Fault != nil {
 		e.Status, e.Reason = out.Fault.Status, out.Fault.Reason
-		return e
+		return e, nil
 	}
 	for c, rated := range out.Ratings {
 		if !(rated.OffScale <= p.o.MaxOffScale) {
@@ -326,11 +330,20 @@ func (p *pipeline) entry(r *record.Record, prompt *Prompt, out *Outcome) journal
 			if len(out.Ratings) > 1 {
 				e.Reason = p.engine.Manifest().Rubrics[c].Name + ": " + e.Reason
 			}
-			return e
+			return e, nil
 		}
 	}
-	e.Status, e.Ratings = record.OK, out.Ratings
-	return e
+	e.Status, e.Ratings, e.Signals, e.Hidden = record.OK, out.Ratings, out.Signals, out.Hidden
+	if p.o.Calibration != nil {
+		var err error
+		if e.Calibrated, err = p.o.Calibration.Probability(&e); err != nil {
+			return e, fmt.Errorf("%s: calibrate record %d: %w", r.Where(), r.Index, err)
+		}
+	}
+	if p.o.DropHidden {
+		e.Hidden = nil
+	}
+	return e, nil
 }
 
 // flush appends what is pending and tells of progress.

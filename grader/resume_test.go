@@ -35,15 +35,18 @@ func asked(batches [][]record.Key, known Known) [][]record.Key {
 // same order and from the same batches.
 func TestResumeAnyPrefix(t *testing.T) {
 	data := corpus(600)
-	whole, e, _ := grade(t, data, resumeOptions)
+	whole, e := newMemory(), newMeasuring()
+	if _, err := Grade(t.Context(), reader(data), e, whole, whole, resumeOptions); err != nil {
+		t.Fatal(err)
+	}
 	for n := range len(whole.entries) + 1 {
-		m, again := newMemory(whole.entries[:n]...), newFake()
+		m, again := newMemory(whole.entries[:n]...), newMeasuring()
 		want := asked(e.batches, m)
 		done, err := Grade(t.Context(), reader(data), again, m, m, resumeOptions)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(m.entries, whole.entries) {
+		if !sameEntries(m.entries, whole.entries) {
 			t.Fatalf("resumed after %d entries, the entries differ", n)
 		}
 		if !reflect.DeepEqual(again.batches, want) {
@@ -77,7 +80,7 @@ func run(ctx context.Context, t testing.TB, path string, data []byte, e *fakeEng
 // wholeRun returns the journal of a run that nothing interrupted.
 func wholeRun(t testing.TB, data []byte) ([]byte, *fakeEngine) {
 	t.Helper()
-	path, e := filepath.Join(t.TempDir(), "whole.jsonl"), newFake()
+	path, e := filepath.Join(t.TempDir(), "whole.jsonl"), newMeasuring()
 	if err := run(t.Context(), t, path, data, e, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +99,7 @@ func contents(t testing.TB, path string) []byte {
 // resume runs until the end on the journal at path and compares its bytes.
 func resume(t testing.TB, path string, data, want []byte) *fakeEngine {
 	t.Helper()
-	e := newFake()
+	e := newMeasuring()
 	if err := run(t.Context(), t, path, data, e, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +172,7 @@ func TestResumeAfterFailedAppend(t *testing.T) {
 		n := rapid.IntRange(0, entries-1).Draw(rt, "nth")
 		written := rapid.Bool().Draw(rt, "written")
 		path := filepath.Join(t.TempDir(), "scores.jsonl")
-		err := run(t.Context(), t, path, data, newFake(), func(l Ledger) Ledger { return &failing{l, n, written} })
+		err := run(t.Context(), t, path, data, newMeasuring(), func(l Ledger) Ledger { return &failing{l, n, written} })
 		if !errors.Is(err, errDisk) {
 			rt.Fatalf("error %v, want %v", err, errDisk)
 		}
@@ -203,7 +206,7 @@ func TestResumeAfterCancel(t *testing.T) {
 			size, sittings := 0, 0
 			for {
 				ctx, cancel := context.WithCancel(t.Context())
-				appends, e := 0, newFake()
+				appends, e := 0, newMeasuring()
 				if inEngine {
 					e.beforeRate = func(nth int) error {
 						if nth == after {

@@ -12,18 +12,22 @@ import (
 )
 
 // Turns says how the rating of a conversation of several turns comes of those of
-// its turns. For each criterion:
+// its turns. Its signals and its calibrated probability are those of one turn, or the
+// mean of all. For each criterion:
 type Turns string
 
 const (
 	// MinTurn takes the whole rating of the turn with the least expected value, of
-	// equal ones the first: a conversation is as good as its worst turn. It is the
+	// equal ones the first: a conversation is as good as its worst turn. Signals and
+	// probability are those of the turn whose least criterion is the lowest. It is the
 	// default.
 	MinTurn Turns = "min"
 	// MeanTurn takes the mean of the turns' distributions, off-scale mass
-	// included. What is computed of a distribution is computed of the mean.
+	// included. What is computed of a distribution is computed of the mean. So is
+	// each signal, undefined if that of any turn is, and the probability.
 	MeanTurn Turns = "mean"
-	// LastTurn takes the rating of the last turn, which alone has to have one.
+	// LastTurn takes the rating, signals and probability of the last turn, which alone
+	// has to have a rating.
 	LastTurn Turns = "last"
 )
 
@@ -92,7 +96,55 @@ func newCandidate(known Ratings, turns []*record.Record, how Turns) candidate {
 			c.add(c.rating(at, criterion), c.part(at))
 		}
 	}
+	switch how {
+	case MeanTurn:
+		c.measureMean()
+	case LastTurn:
+		c.measure(last)
+	default:
+		c.measure(c.worst())
+	}
 	return c
+}
+
+// measure takes the signals and the probability of a turn.
+func (c *candidate) measure(turn int) {
+	e := &c.entries[turn]
+	c.entry.Signals, c.entry.Calibrated = e.Signals, e.Calibrated
+}
+
+// measureMean takes the means of the turns' signals and probabilities.
+func (c *candidate) measureMean() {
+	n := float64(len(c.entries))
+	for i := range c.entries[0].Signals {
+		sum := 0.0
+		for _, e := range c.entries {
+			if i >= len(e.Signals) {
+				sum = math.NaN()
+				break
+			}
+			sum += e.Signals[i]
+		}
+		c.entry.Signals = append(c.entry.Signals, sum/n)
+	}
+	for _, e := range c.entries {
+		c.entry.Calibrated += e.Calibrated / n
+	}
+}
+
+// worst returns the turn with the least value by any criterion.
+func (c *candidate) worst() (at int) {
+	least := math.Inf(1)
+	for i, e := range c.entries {
+		x := e.Value()
+		if math.IsNaN(x) {
+			return i
+		}
+		if x < least {
+			at, least = i, x
+		}
+	}
+	return at
 }
 
 func (c *candidate) add(r rating.Rating, part string) {

@@ -19,9 +19,10 @@ type Context struct {
 	vocab  int
 	pos    int // token positions of the cache
 	batch  int
-	output []bool     // of the last decoded batch: which tokens have a row
-	tap    *outputTap // nil without ContextOptions.Output
-	misuse int        // bumped without a lock in every call, so that -race sees a shared Context
+	output []bool // of the last decoded batch: which tokens have a row
+	width  int    // of the hidden state
+	tap    *tap   // nil without hooks
+	misuse int    // bumped without a lock in every call, so that -race sees a shared Context
 	leak   runtime.Cleanup
 }
 
@@ -35,6 +36,8 @@ type ContextOptions struct {
 
 	// Output, if not nil, sees the rows of logits where they were computed.
 	Output OutputFunc
+	// States, if not nil, sees a layer's output.
+	States *StatesHook
 }
 
 // NewContext allocates a context of the model.
@@ -57,12 +60,20 @@ func NewContext(m *Model, o ContextOptions) (*Context, error) {
 	p.no_perf = true
 
 	ctx := &Context{model: m, vocab: m.vocab.size, batch: o.Batch}
-	if o.Output != nil {
-		ctx.tap = newOutputTap(o.Output, &p)
+	info, err := m.Info()
+	if err != nil {
+		return nil, fmt.Errorf("new context: %w", err)
+	}
+	ctx.width = info.Embd
+	if h := o.States; h != nil && (h.See == nil || h.Layer < 0 || h.Layer >= info.Layers-1) {
+		return nil, fmt.Errorf("new context: states of layer %d: %s has %d layers, want a function and one from 0 to %d", h.Layer, m.path, info.Layers, info.Layers-2)
+	}
+	if ctx.tap, err = newTap(o, &p); err != nil {
+		return nil, fmt.Errorf("new context: %w", err)
 	}
 	var threw errText
 	var logs string
-	err := m.with(func(c *C.struct_llama_model) {
+	err = m.with(func(c *C.struct_llama_model) {
 		logs = logged.capture(func() { ctx.c = C.shim_context_init(c, p, &threw.buf[0], errBytes) })
 		if ctx.c != nil {
 			m.contexts++
@@ -86,7 +97,7 @@ func NewContext(m *Model, o ContextOptions) (*Context, error) {
 		return nil, fmt.Errorf("new context: %s has no cache of sequences: it is no decoder", m.path)
 	}
 	if ctx.tap != nil {
-		if err := m.orderedRows(); err != nil {
+		if err := m.tappable(); err != nil {
 			_ = ctx.Close()
 			return nil, fmt.Errorf("new context: %w", err)
 		}
@@ -136,7 +147,7 @@ func (c *Context) Decode(b *Batch) error {
 		}
 	}
 	c.output = c.output[:0]
-	c.tap.begin(c.vocab)
+	c.tap.begin(c.vocab, c.width)
 	var threw errText
 	var code C.int32_t
 	logs := logged.capture(func() { code = C.shim_decode(c.c, b.c, &threw.buf[0], errBytes) })

@@ -9,5 +9,12 @@ import "runtime/cgo"
 //
 //export goOutput
 func goOutput(handle C.uintptr_t, rows *C.struct_shim_rows) {
-	cgo.Handle(handle).Value().(*outputTap).observe(rows)
+	cgo.Handle(handle).Value().(*tap).observeOutput(rows)
+}
+
+// goStates is called by the scheduler as goOutput is.
+//
+//export goStates
+func goStates(handle C.uintptr_t, states *C.struct_shim_states) {
+	cgo.Handle(handle).Value().(*tap).observeStates(states)
 }

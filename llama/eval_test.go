@@ -3,6 +3,7 @@ package llama
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -148,21 +149,26 @@ func TestOutputPanics(t *testing.T) {
 	t.Errorf("Decode returned: %v", err)
 }
 
-// TestOutputUnseen has a graph without the tensor that the hook waits for.
-func TestOutputUnseen(t *testing.T) {
-	var tap *outputTap
-	tap.begin(8)
-	tap.close()
-	if err := tap.end([]bool{true}); err != nil {
+// TestUnseen has graphs without the tensors that the hooks wait for.
+func TestUnseen(t *testing.T) {
+	var none *tap
+	none.begin(8, 4)
+	none.close()
+	if err := none.end([]bool{true}); err != nil {
 		t.Errorf("without a hook: %v", err)
 	}
-	tap = &outputTap{}
-	tap.begin(8)
-	if err := tap.end([]bool{true, false}); err == nil {
+	output := &tap{output: func(OutputRows) error { return nil }}
+	output.begin(8, 4)
+	if err := output.end([]bool{true, false}); err == nil {
 		t.Error("no error, though a row was not seen")
 	}
-	if err := tap.end([]bool{false}); err != nil {
+	if err := output.end([]bool{false}); err != nil {
 		t.Errorf("without rows: %v", err)
+	}
+	states := &tap{states: &StatesHook{See: func(States) error { return nil }}}
+	states.begin(8, 4)
+	if err := states.end([]bool{false, false}); err == nil || !strings.Contains(err.Error(), "0 of 2 tokens") {
+		t.Errorf("no states of two tokens: %v", err)
 	}
 }
 

@@ -62,8 +62,20 @@ struct shim_rows {
     const char * device;
 };
 
-// Makes a context call goOutput with the handle after every computation of rows.
-void shim_observe_output(struct llama_context_params * params, uintptr_t handle);
+// The output of a layer in the host's memory, for goStates: one row a token.
+struct shim_states {
+    bool          ok; // the rest holds
+    bool          no_memory;
+    const float * data;
+    int64_t       tokens, width;
+};
+
+// Makes contexts of these parameters call goOutput with the handle after every
+// computation of rows, if output, and goStates after every computation of that layer,
+// if it is not negative. The result must outlive them; NULL means that memory ran out.
+struct shim_eval;
+struct shim_eval * shim_observe(struct llama_context_params * params, uintptr_t handle, bool output, int32_t layer);
+void shim_observe_free(struct shim_eval * eval);
 
 // Routes llama's and ggml's messages to goLog.
 void shim_log_to_go(void);

@@ -29,8 +29,9 @@ it there is a row for each entry of the scores file.
 
 Columns: index, key, status, reason, rating, mode, off_scale, entropy, p_RATING for each
 rating of the scale, tokens; of several criteria each has its own, with its name and _
-before it, and rating is the least. With DATA also file, line, turn, instruction, input,
-output.
+before it, and rating is the least. Before tokens stand the signals of the scores file
+(grade --signals), by their names, and calibrated (grade --calibration); hidden states
+are left out. With DATA also file, line, turn, instruction, input, output.
 
 What the ratings were made with goes into Parquet's metadata (keys that begin with
 winnow.) or into the table manifest of the database; the ratings are in its table ratings.
@@ -113,7 +114,7 @@ func export(c *cli.Context) (err error) {
 		return err
 	}
 	defer file.discard()
-	table, err := exportTable(format, file, manifest, grader.ExportColumns(index.Scale(), index.Criteria(), o.Open != nil))
+	table, err := exportTable(format, file, manifest, grader.ExportColumns(manifest, o.Open != nil))
 	if err != nil {
 		return file.named(err)
 	}

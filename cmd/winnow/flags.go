@@ -18,6 +18,7 @@ import (
 	"winnow/grader/journal"
 	"winnow/grader/placement"
 	"winnow/grader/rubric"
+	"winnow/grader/signal"
 )
 
 // defaultModel is what `make model` makes.
@@ -39,6 +40,8 @@ func engineFlags() []cli.Flag {
 		&cli.StringFlag{Name: "flash-attn", Aliases: []string{"fa"}, Value: "auto", Usage: "flash attention: `on|off|auto`; auto is what a scores file was begun with, else the profile's, else on"},
 		&cli.BoolFlag{Name: "deterministic", Usage: "ratings that do not depend on the order of records or on -ub, to the last bit"},
 		&cli.BoolFlag{Name: "no-profile", Usage: "do not use the settings that winnow bench --tune saved"},
+		&cli.StringFlag{Name: "signals", DefaultText: "what a scores file was begun with, else none", Usage: "measure `LIST` of each record beside its ratings: tokens (counts, free), nll (loss and perplexity of the response), ifd (two more sequences a record), ifd-plain (one more), hidden (a layer's state: kilobytes in the scores file), all (all but hidden) or none"},
+		&cli.IntFlag{Name: "hidden-layer", DefaultText: "two thirds of the layers", Usage: "layer `N`, from 1, whose output --signals hidden keeps"},
 		&cli.StringFlag{Name: "too-long", Value: string(engine.Skip), Usage: "a record that does not fit: `skip|truncate` (truncate leaves out the middle of the response and marks the entry)"},
 	)
 }
@@ -86,11 +89,33 @@ func flagOptions(c *cli.Context) (o engine.Options, err error) {
 	if o.Ctx < 0 || o.Batch < engine.MinBatch && c.IsSet("ubatch-size") || o.Threads < 0 || o.Lanes < 0 {
 		return o, usagef("-c, -t and --contexts must be 0 or more, -ub %d or more", engine.MinBatch)
 	}
+	if err := signalOptions(c, &o); err != nil {
+		return o, err
+	}
 	if o.Rubrics, err = rubric.LoadAll(c.String("rubric")); err != nil {
 		return o, usageError{err}
 	}
 	o.Model, err = modelPath(c)
 	return o, err
+}
+
+// signalOptions are the signals that the command line asks for.
+func signalOptions(c *cli.Context, o *engine.Options) (err error) {
+	list := c.String("signals")
+	if list == "none" {
+		list = ""
+	}
+	if o.Signals, err = signal.Parse(list); err != nil {
+		return usagef("--signals %s: %w; or none", c.String("signals"), err)
+	}
+	o.HiddenLayer = c.Int("hidden-layer")
+	switch {
+	case o.HiddenLayer < 0 || o.HiddenLayer == 0 && c.IsSet("hidden-layer"):
+		return usagef("--hidden-layer %d: want a layer from 1", o.HiddenLayer)
+	case o.HiddenLayer > 0 && !o.Signals.Has(signal.Hidden):
+		return usagef("--hidden-layer %d goes with --signals hidden, which is not asked for", o.HiddenLayer)
+	}
+	return nil
 }
 
 // applyProfile takes the settings that the command line leaves open from the
@@ -114,9 +139,10 @@ func applyProfile(c *cli.Context, o *engine.Options, gpus []placement.Device) er
 	return nil
 }
 
-// keepJudge lets a scores file that was begun go on with the attention and the
-// GPU's kernels that it was begun with, if the command line does not say which.
-func keepJudge(c *cli.Context, o *engine.Options, path string) {
+// keepJudge lets a scores file that was begun go on with the attention, the GPU's
+// kernels and the signals that it was begun with, if the command line does not say
+// which.
+func keepJudge(c *cli.Context, o *engine.Options, g *grader.GradeOptions, path string) {
 	m, err := journal.ReadManifest(path)
 	if err != nil {
 		return // whatever is wrong with it, opening it says so
@@ -126,6 +152,13 @@ func keepJudge(c *cli.Context, o *engine.Options, path string) {
 	}
 	if begun := m.Settings["kernels"]; o.Matmul == "" && slices.Contains(matmulKernels, begun) {
 		o.Matmul = begun
+	}
+	if c.IsSet("signals") {
+		return
+	}
+	o.Signals = o.Signals.Union(m.Measured()) // some may be there for a calibration
+	if m.Hidden != nil {
+		o.HiddenLayer, g.DropHidden = m.Hidden.Layer+1, false
 	}
 }
 

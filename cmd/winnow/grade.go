@@ -22,10 +22,17 @@ func gradeCommand() *cli.Command {
 		Description: `Examples:
   winnow grade data.json -m model.gguf -o scores.jsonl
   winnow grade 'part-*.jsonl.gz' -m model.gguf -o scores.jsonl --rejects rejects.jsonl
+  winnow grade data.json -m model.gguf -o scores.jsonl --signals nll,ifd
 
 The scores file is a journal: batches are on the disk as soon as they are rated,
 so a run that was killed goes on where it stopped. A scores file of
 another model, rubric, scale or setting is refused.
+
+--signals adds to each rating what the model tells beside it: the loss of the response
+(nll, ppl), how much the instruction helps to predict it (ifd, ifd_ppl, ifd_plain),
+counts of tokens, or a layer's hidden state. A scores file has them for all its records
+or for none: it goes on with those that it was begun with. winnow export and winnow
+filter --where use them.
 
 DATA may hold conversations ("messages" or "conversations"): each turn of the
 assistant is rated, with what comes before it as its context.
@@ -80,9 +87,24 @@ one machine. Which part a record belongs to is decided by its texts alone.`,
 	}
 }
 
+// gradeSource is what a run grades.
+type gradeSource interface {
+	// scan goes through the records once, before a model is loaded.
+	scan() (record.Summary, error)
+	open() (record.Source, error)
+}
+
+// madeRecords are records that the program makes.
+type madeRecords []*record.Record
+
+func (m madeRecords) scan() (record.Summary, error) { return record.Scan(record.FromList(m), 0) }
+
+func (m madeRecords) open() (record.Source, error) { return record.FromList(m), nil }
+
 // gradeRun is a grading run in words of files and flags.
 type gradeRun struct {
-	src      source
+	src      gradeSource
+	shard    grader.Shard
 	journal  string
 	engine   engine.Options
 	settle   func(*engine.Options, []placement.Device) error // fills in what depends on the GPUs
@@ -91,7 +113,7 @@ type gradeRun struct {
 	progress *progress
 }
 
-func newGradeRun(c *cli.Context, src source, journalPath string) (*gradeRun, error) {
+func newGradeRun(c *cli.Context, src gradeSource, journalPath string) (*gradeRun, error) {
 	eo, err := flagOptions(c)
 	if err != nil {
 		return nil, err
@@ -100,14 +122,18 @@ func newGradeRun(c *cli.Context, src source, journalPath string) (*gradeRun, err
 	if err != nil {
 		return nil, err
 	}
-	settle := func(o *engine.Options, gpus []placement.Device) error {
+	run := &gradeRun{src: src, journal: journalPath, engine: eo, inside: c.Bool("in-process"), options: gopts, progress: newProgress(c.App.ErrWriter)}
+	run.settle = func(o *engine.Options, gpus []placement.Device) error {
 		if err := applyProfile(c, o, gpus); err != nil {
 			return err
 		}
-		keepJudge(c, o, journalPath)
+		keepJudge(c, o, &run.options, journalPath)
 		return nil
 	}
-	return &gradeRun{src: src, journal: journalPath, engine: eo, settle: settle, inside: c.Bool("in-process"), options: gopts, progress: newProgress(c.App.ErrWriter)}, nil
+	if files, ok := src.(source); ok {
+		run.shard = files.shard
+	}
+	return run, nil
 }
 
 // open opens the engine, in a process of its own if nothing else is asked for.
@@ -162,7 +188,7 @@ func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 		}
 		return nil, err
 	}
-	out := &gradeSummary{Kind: "summary", Shard: r.src.shard.String(), Records: done.Records, Graded: done.Rated, Known: known, Seconds: done.Took.Seconds(), Statuses: done.Statuses}
+	out := &gradeSummary{Kind: "summary", Shard: r.shard.String(), Records: done.Records, Graded: done.Rated, Known: known, Seconds: done.Took.Seconds(), Statuses: done.Statuses}
 	if done.Done != done.Records {
 		out.Turns = done.Done
 	}

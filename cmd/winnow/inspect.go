@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -22,8 +23,9 @@ func inspectCommand() *cli.Command {
 		Name:      "inspect",
 		Usage:     "show one record's exact prompt, its tokens and its rating",
 		ArgsUsage: "DATA...",
-		Description: `Example:
+		Description: `Examples:
   winnow inspect data.json --index 17 -m model.gguf
+  winnow inspect data.json --index 17 -m model.gguf --signals all
 
 In the prompt, text of the record stands between ‹ and ›, everything else is the
 rubric's and the chat template's. Of a conversation one turn is shown.`,
@@ -56,6 +58,18 @@ type inspection struct {
 
 	// Where there are several criteria, instead of Rating.
 	Ratings []inspectedRating `json:"ratings,omitempty"`
+
+	Signals json.RawMessage  `json:"signals,omitempty"` // those that were asked for, as in a scores file
+	Hidden  *inspectedHidden `json:"hidden,omitempty"`
+
+	names   []string
+	signals []float64
+}
+
+// inspectedHidden is a record's hidden state.
+type inspectedHidden struct {
+	Layer  int       `json:"layer"` // from 0, as in a scores file
+	Values []float32 `json:"values"`
 }
 
 type inspectedToken struct {
@@ -198,8 +212,21 @@ func (x *inspection) fill(c *cli.Context, e *engine.Engine, rec *record.Record) 
 	if out[0].Fault != nil {
 		return out[0].Fault
 	}
-	x.rate(e.Manifest(), out[0].Ratings)
+	m := e.Manifest()
+	x.rate(m, out[0].Ratings)
+	x.measure(m, &out[0])
 	return nil
+}
+
+// measure shows the signals.
+func (x *inspection) measure(m journal.Manifest, out *grader.Outcome) {
+	if len(m.Signals) > 0 {
+		x.names, x.signals = m.Signals, out.Signals
+		x.Signals = journal.AppendObject(nil, m.Signals, out.Signals)
+	}
+	if m.Hidden != nil {
+		x.Hidden = &inspectedHidden{m.Hidden.Layer, out.Hidden}
+	}
 }
 
 // rate shows one rating for each of the manifest's rubrics.
@@ -243,8 +270,25 @@ func (x *inspection) writeText(w io.Writer, path string) error {
 	for i := range x.Ratings {
 		x.Ratings[i].writeText(&b, "RATING by "+x.Ratings[i].Criterion+":")
 	}
+	x.writeSignals(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (x *inspection) writeSignals(b *strings.Builder) {
+	if len(x.names) > 0 {
+		b.WriteString("\nSIGNALS\n")
+		for i, name := range x.names {
+			value := "undefined"
+			if s := x.signals[i]; !math.IsNaN(s) {
+				value = fmt.Sprintf("%.6g", s)
+			}
+			fmt.Fprintf(b, "%-18s  %s\n", name, value)
+		}
+	}
+	if h := x.Hidden; h != nil {
+		fmt.Fprintf(b, "\nHIDDEN STATE of layer %d: %d numbers; --json shows them\n", h.Layer+1, len(h.Values))
+	}
 }
 
 func (r *inspectedRating) writeText(b *strings.Builder, heading string) {

@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"math"
 	"strings"
 	"testing"
 
+	"winnow/grader"
 	"winnow/grader/journal"
 	"winnow/grader/rating"
 	"winnow/grader/record"
@@ -55,5 +58,23 @@ func TestInspectRatings(t *testing.T) {
 	want := `"ratings":[{"criterion":"accuracy",` + first[1:] + `,{"criterion":"helpfulness","rating":0.8,"mode":"1","probs":{"0":0.125,"1":0.5},"off_scale":0.375,`
 	if !strings.Contains(asJSON, want) || strings.Contains(asJSON, `"rating":{`) {
 		t.Errorf("JSON %s, want in it %s", asJSON, want)
+	}
+}
+
+// Signals stand behind the rating, as a scores file spells them.
+func TestInspectSignals(t *testing.T) {
+	x := &inspection{Status: record.OK}
+	x.measure(journal.Manifest{Signals: []string{"nll", "ppl", "ifd"}, Hidden: &journal.Hidden{Layer: 2, Size: 2}},
+		&grader.Outcome{Signals: []float64{1.5, math.Inf(1), math.NaN()}, Hidden: []float32{0.5, -2}})
+	var text, line bytes.Buffer
+	if err := errors.Join(x.writeText(&text, "data.json"), printJSON(&line, x)); err != nil {
+		t.Fatal(err)
+	}
+	want := "\nSIGNALS\nnll                 1.5\nppl                 +Inf\nifd                 undefined\n\nHIDDEN STATE of layer 3: 2 numbers; --json shows them\n"
+	if !strings.HasSuffix(text.String(), want) {
+		t.Errorf("text %q, want at its end %q", &text, want)
+	}
+	if want := `"signals":{"nll":1.5,"ppl":"Infinity","ifd":null},"hidden":{"layer":2,"values":[0.5,-2]}}` + "\n"; !strings.HasSuffix(line.String(), want) {
+		t.Errorf("JSON %s, want at its end %s", &line, want)
 	}
 }

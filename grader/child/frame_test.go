@@ -99,31 +99,55 @@ func TestPayloads(t *testing.T) {
 		t.Errorf("a record takes %d bytes, at most %d are foreseen", len(payload), textBytes(rec))
 	}
 
-	batch := []*grader.Prompt{{Tokens: []int32{0, -1, math.MaxInt32, math.MinInt32}, Size: 9, Total: 11, Cut: 2}, {Tokens: []int32{5}, Size: -1}}
-	prompts, err := parseBatch(appendBatch(nil, batch), make([]grader.Prompt, 0, 1))
-	if err != nil || len(prompts) != 2 || !reflect.DeepEqual(&prompts[0], batch[0]) || !reflect.DeepEqual(&prompts[1], batch[1]) {
-		t.Errorf("prompts %+v (%v)", prompts, err)
+	batch := []*grader.Prompt{
+		{
+			Tokens: []int32{0, -1, math.MaxInt32, math.MinInt32}, Size: 9, Total: 11, Cut: 2, Asked: 1 << 40, From: 1, To: 3,
+			Sides: []grader.Side{{Tokens: []int32{7, -1, 8}, From: 1}, {Tokens: []int32{}, From: -5}},
+		},
+		{Tokens: []int32{5}, Size: -1, Sides: []grader.Side{}},
+	}
+	used := []grader.Prompt{{Tokens: make([]int32, 9), Asked: 3, To: 9, Sides: make([]grader.Side, 1, 3)}, {Sides: []grader.Side{{From: 2}}}}
+	for _, to := range [][]grader.Prompt{make([]grader.Prompt, 0, 1), used} {
+		prompts, err := parseBatch(appendBatch(nil, batch), to)
+		if err != nil || len(prompts) != 2 {
+			t.Fatalf("prompts %+v (%v)", prompts, err)
+		}
+		for i := range prompts {
+			got, want := prompts[i], *batch[i]
+			same := slices.EqualFunc(got.Sides, want.Sides, func(a, b grader.Side) bool { return a.From == b.From && slices.Equal(a.Tokens, b.Tokens) })
+			got.Sides, want.Sides = nil, nil
+			if !same || !reflect.DeepEqual(got, want) {
+				t.Errorf("prompt %d: %+v, want %+v", i, prompts[i], batch[i])
+			}
+		}
 	}
 
 	work := grader.Work{Layout: 1, Decode: 1 << 50, Rows: -3}
 	odd := []float64{0, math.Copysign(0, -1), math.SmallestNonzeroFloat64, 1.0 / 3, math.Inf(1)}
+	hidden := []float32{1.5, math.Float32frombits(0x7fc0_1234), float32(math.Inf(-1)), math.SmallestNonzeroFloat32}
 	out := []grader.Outcome{
 		{Ratings: []rating.Rating{{Value: 2.5, Mode: "2.5", Probs: odd, OffScale: 0.1, Entropy: 0.2}, {Value: math.Pi, Mode: "elsewhere", Probs: odd[:1]}}},
 		{Fault: &record.Fault{Status: record.BadLogits, Reason: "a number is not finite"}},
-		{Ratings: []rating.Rating{{Mode: "5", Probs: odd[1:3]}}},
+		{Ratings: []rating.Rating{{Mode: "5", Probs: odd[1:3]}}, Signals: append([]float64{math.NaN(), -3}, odd...), Hidden: hidden},
 	}
 	payload = appendOutcomes(nil, work, out)
-	used := []grader.Outcome{{Fault: &record.Fault{}}, {Ratings: nil}, {Ratings: make([]rating.Rating, 1, 4)}}
-	gotWork, err := parseOutcomes(payload, []string{"2.5", "5"}, used)
+	before := []grader.Outcome{
+		{Fault: &record.Fault{}, Signals: []float64{1}, Hidden: []float32{1}}, {Ratings: nil},
+		{Ratings: make([]rating.Rating, 1, 4), Signals: make([]float64, 20)},
+	}
+	gotWork, err := parseOutcomes(payload, []string{"2.5", "5"}, before)
 	if err != nil || gotWork != work {
 		t.Fatalf("work %+v (%v), want %+v", gotWork, err, work)
 	}
 	for i := range out {
-		if !reflect.DeepEqual(used[i].Fault, out[i].Fault) || len(used[i].Ratings) != len(out[i].Ratings) {
-			t.Fatalf("outcome %d: %+v, want %+v", i, used[i], out[i])
+		if !reflect.DeepEqual(before[i].Fault, out[i].Fault) || len(before[i].Ratings) != len(out[i].Ratings) {
+			t.Fatalf("outcome %d: %+v, want %+v", i, before[i], out[i])
+		}
+		if out[i].Fault == nil && (!slices.EqualFunc(before[i].Signals, out[i].Signals, sameBits) || !slices.EqualFunc(before[i].Hidden, out[i].Hidden, sameBits32)) {
+			t.Errorf("outcome %d: signals %v and hidden state %v, want %v and %v", i, before[i].Signals, before[i].Hidden, out[i].Signals, out[i].Hidden)
 		}
 		for c, r := range out[i].Ratings {
-			got := used[i].Ratings[c]
+			got := before[i].Ratings[c]
 			if got.Mode != r.Mode || got.Value != r.Value || got.OffScale != r.OffScale || got.Entropy != r.Entropy || len(got.Probs) != len(r.Probs) {
 				t.Errorf("outcome %d: %+v, want %+v", i, got, r)
 			}
@@ -136,10 +160,14 @@ func TestPayloads(t *testing.T) {
 	}
 }
 
+func sameBits(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }
+
+func sameBits32(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }
+
 // A payload that is cut or too long is refused, wherever it is cut, and takes no
 // more memory than it has bytes.
 func TestDamagedPayloads(t *testing.T) {
-	out := []grader.Outcome{{Ratings: []rating.Rating{{Mode: "5", Probs: []float64{0.5, 0.5}}}}, {Fault: &record.Fault{Status: "s", Reason: "r"}}}
+	out := []grader.Outcome{{Ratings: []rating.Rating{{Mode: "5", Probs: []float64{0.5, 0.5}}}, Signals: []float64{1, 2}, Hidden: []float32{3, 4}}, {Fault: &record.Fault{Status: "s", Reason: "r"}}}
 	fault := &record.Fault{Status: record.TooLong, Reason: "because"}
 	for _, c := range []struct {
 		name    string
@@ -147,7 +175,7 @@ func TestDamagedPayloads(t *testing.T) {
 		parse   func([]byte) error
 	}{
 		{"record", appendRecord(nil, &record.Record{Instruction: "a", Response: "b"}), func(b []byte) error { _, err := parseRecord(b); return err }},
-		{"batch", appendBatch(nil, []*grader.Prompt{{Tokens: []int32{1, 2}}, {Tokens: []int32{3}}}), func(b []byte) error { _, err := parseBatch(b, nil); return err }},
+		{"batch", appendBatch(nil, []*grader.Prompt{{Tokens: []int32{1, 2}, To: 1, Sides: []grader.Side{{Tokens: []int32{4, 5}, From: 1}, {From: 1}}}, {Tokens: []int32{3}}}), func(b []byte) error { _, err := parseBatch(b, nil); return err }},
 		{"outcomes", appendOutcomes(nil, grader.Work{}, out), func(b []byte) error {
 			_, err := parseOutcomes(b, nil, make([]grader.Outcome, 2))
 			return err
@@ -175,5 +203,25 @@ func TestDamagedPayloads(t *testing.T) {
 	}
 	if _, err := parseOutcomes(appendOutcomes(nil, grader.Work{}, out), nil, make([]grader.Outcome, 3)); !errors.Is(err, errPayload) {
 		t.Errorf("two outcomes of three prompts: %v", err)
+	}
+}
+
+// What stands for a prompt keeps its parts together, and none of its memory.
+func TestStandIns(t *testing.T) {
+	p := &grader.Prompt{Tokens: []int32{1, 2, 3}, Size: 3 + 10 + 5, Total: 20 + 3 + 10 + 5, Asked: 1, From: 1, To: 3,
+		Sides: []grader.Side{{Tokens: []int32{9, 2, 3}, From: 1}, {Tokens: []int32{8, 2}, From: 1}}}
+	want := &grader.Prompt{Tokens: []int32{1}, Size: 1 + 10, Total: 20 + 1 + 10}
+	if got := firstToken(p); !reflect.DeepEqual(got, want) {
+		t.Errorf("the first token alone: %+v, want %+v", got, want)
+	}
+	var w witness
+	w.keep([]*grader.Prompt{p})
+	kept, err := parseBatch(appendBatch(nil, []*grader.Prompt{p}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Tokens[0], p.Sides[0].From, p.Sides[1].Tokens[1] = 7, 2, 7
+	if got := w.get(); !reflect.DeepEqual(*got, kept[0]) {
+		t.Errorf("the witness is %+v, want %+v", got, kept[0])
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,7 +64,11 @@ func (w *witness) keep(batch []*grader.Prompt) {
 		}
 	}
 	p := *least
-	p.Tokens = append([]int32(nil), least.Tokens...)
+	p.Tokens = slices.Clone(least.Tokens)
+	p.Sides = slices.Clone(least.Sides)
+	for i := range p.Sides {
+		p.Sides[i].Tokens = slices.Clone(p.Sides[i].Tokens)
+	}
 	w.prompt = &p
 }
 
@@ -168,8 +173,7 @@ func (e *Engine) blame(ctx context.Context, d *death, prompt *grader.Prompt) (*r
 		e.row++
 		broken = e.row >= rowMost
 		if prompt != nil {
-			over := len(prompt.Tokens) - 1
-			known = &grader.Prompt{Tokens: prompt.Tokens[:1], Size: prompt.Size - over, Total: prompt.Total - over}
+			known = firstToken(prompt)
 		}
 	}
 	if known != nil && !broken {
@@ -195,6 +199,16 @@ func (e *Engine) blame(ctx context.Context, d *death, prompt *grader.Prompt) (*r
 	fault := &record.Fault{Status: record.EngineFailed, Reason: fmt.Sprintf("with this record alone, %v", d)}
 	e.o.Log.Warn("a record ends the engine's process and is left out", "reason", fault.Reason)
 	return fault, nil
+}
+
+// firstToken is a prompt of the first token of another one, with nothing beside it and
+// no response.
+func firstToken(p *grader.Prompt) *grader.Prompt {
+	over := len(p.Tokens) - 1
+	for _, side := range p.Sides {
+		over += len(side.Tokens)
+	}
+	return &grader.Prompt{Tokens: p.Tokens[:1], Size: p.Size - over, Total: p.Total - over}
 }
 
 // attempt rates a batch once, in parts if the engine has become smaller.

@@ -16,7 +16,7 @@ import (
 
 // Payloads are little-endian: lengths and counts have 4 bytes and stand before
 // what they count, integers have 8 but tokens 4, numbers are the bits of their
-// float64.
+// float64, those of hidden states of their float32.
 
 var order = binary.LittleEndian
 
@@ -113,25 +113,51 @@ func parseRecord(payload []byte) (*record.Record, error) {
 	return r, p.err()
 }
 
+func appendTokens(b []byte, tokens []int32) []byte {
+	b = appendCount(b, len(tokens))
+	for _, t := range tokens {
+		b = order.AppendUint32(b, uint32(t))
+	}
+	return b
+}
+
+// tokens takes tokens, reusing to's memory.
+func (p *parser) tokens(to []int32) []int32 {
+	raw := p.take(4 * p.count(4))
+	to = slices.Grow(to[:0], len(raw)/4)
+	for ; len(raw) >= 4; raw = raw[4:] {
+		to = append(to, int32(order.Uint32(raw)))
+	}
+	return to
+}
+
 func appendPrompt(b []byte, p *grader.Prompt) []byte {
-	for _, n := range [...]int{p.Size, p.Total, p.Cut} {
+	for _, n := range [...]int{p.Size, p.Total, p.Cut, p.Asked, p.From, p.To} {
 		b = appendInt(b, n)
 	}
-	b = appendCount(b, len(p.Tokens))
-	for _, t := range p.Tokens {
-		b = order.AppendUint32(b, uint32(t))
+	b = appendTokens(b, p.Tokens)
+	b = appendCount(b, len(p.Sides))
+	for i := range p.Sides {
+		b = appendTokens(appendInt(b, p.Sides[i].From), p.Sides[i].Tokens)
 	}
 	return b
 }
 
 // prompt takes a prompt, reusing to's memory.
 func (p *parser) prompt(to *grader.Prompt) {
-	to.Size, to.Total, to.Cut = p.int(), p.int(), p.int()
-	n := p.count(4)
-	raw := p.take(4 * n)
-	to.Tokens = slices.Grow(to.Tokens[:0], len(raw)/4)
-	for ; len(raw) >= 4; raw = raw[4:] {
-		to.Tokens = append(to.Tokens, int32(order.Uint32(raw)))
+	for _, n := range [...]*int{&to.Size, &to.Total, &to.Cut, &to.Asked, &to.From, &to.To} {
+		*n = p.int()
+	}
+	to.Tokens = p.tokens(to.Tokens)
+	const least = 8 + 4
+	n := p.count(least)
+	if have := cap(to.Sides); have < n {
+		to.Sides = append(to.Sides[:have], make([]grader.Side, n-have)...)
+	}
+	to.Sides = to.Sides[:n]
+	for i := range to.Sides {
+		to.Sides[i].From = p.int()
+		to.Sides[i].Tokens = p.tokens(to.Sides[i].Tokens)
 	}
 }
 
@@ -146,7 +172,7 @@ func appendBatch(b []byte, batch []*grader.Prompt) []byte {
 // parseBatch takes prompts, reusing the memory of to, which it returns.
 func parseBatch(payload []byte, to []grader.Prompt) ([]grader.Prompt, error) {
 	p := &parser{b: payload}
-	const least = 3*8 + 4
+	const least = 6*8 + 4 + 4
 	n := p.count(least)
 	if have := cap(to); have < n {
 		to = append(to[:have], make([]grader.Prompt, n-have)...)
@@ -182,6 +208,14 @@ func appendOutcomes(b []byte, w grader.Work, out []grader.Outcome) []byte {
 			for _, x := range r.Probs {
 				b = appendFloat(b, x)
 			}
+		}
+		b = appendCount(b, len(out[i].Signals))
+		for _, x := range out[i].Signals {
+			b = appendFloat(b, x)
+		}
+		b = appendCount(b, len(out[i].Hidden))
+		for _, x := range out[i].Hidden {
+			b = order.AppendUint32(b, math.Float32bits(x))
 		}
 	}
 	return b
@@ -229,6 +263,15 @@ func (p *parser) outcome(scale []string, out *grader.Outcome) {
 		for range p.count(8) {
 			r.Probs = append(r.Probs, p.float())
 		}
+	}
+	out.Signals = out.Signals[:0]
+	for range p.count(8) {
+		out.Signals = append(out.Signals, p.float())
+	}
+	raw := p.take(4 * p.count(4))
+	out.Hidden = slices.Grow(out.Hidden[:0], len(raw)/4)
+	for ; len(raw) >= 4; raw = raw[4:] {
+		out.Hidden = append(out.Hidden, math.Float32frombits(order.Uint32(raw)))
 	}
 }
 

@@ -18,6 +18,9 @@ const cutMark = "\n[…]\n"
 // with fewer, what is rated is no longer the response.
 const minKept = 64
 
+// uncounted stands for Prompt.Asked where the rubric does not show the input.
+const uncounted = -1
+
 // part is one segment of a prompt: trusted text with its tokens, or a hole for a
 // text of the record.
 type part struct {
@@ -27,7 +30,11 @@ type part struct {
 
 // Encode implements grader.Engine.
 func (e *Engine) Encode(rec *record.Record, p *grader.Prompt) error {
-	return e.encode(rec, p, nil)
+	p.Asked, p.From, p.To, p.Sides = 0, 0, 0, p.Sides[:0]
+	if err := e.encode(rec, p, nil); err != nil || len(e.o.Signals) == 0 {
+		return err
+	}
+	return e.addSides(rec, p)
 }
 
 // encode makes the prompt. ends, if not nil, gets the place in p.Tokens where each
@@ -39,6 +46,7 @@ func (e *Engine) encode(rec *record.Record, p *grader.Prompt, ends []int) (err e
 	limit := (room + 1) * e.tok.maxPiece
 	p.Tokens, p.Cut = p.Tokens[:0], 0
 	response, from, to := -1, 0, 0
+	signals, asked, input := len(e.o.Signals) > 0, 0, rec.Input == ""
 	for i, part := range e.head {
 		begin := len(p.Tokens)
 		if part.field == prompt.None {
@@ -55,8 +63,14 @@ func (e *Engine) encode(rec *record.Record, p *grader.Prompt, ends []int) (err e
 				return err
 			}
 		}
-		if part.field == prompt.Response {
+		switch part.field {
+		case prompt.Response:
 			response, from, to = i, begin, len(p.Tokens)
+		case prompt.Input:
+			input = true
+			asked += len(p.Tokens) - begin
+		case prompt.Instruction:
+			asked += len(p.Tokens) - begin
 		}
 		if ends != nil {
 			ends[i] = len(p.Tokens)
@@ -75,6 +89,13 @@ func (e *Engine) encode(rec *record.Record, p *grader.Prompt, ends []int) (err e
 		}
 		for i := response; ends != nil && i < len(ends); i++ {
 			ends[i] -= over
+		}
+		to -= over
+	}
+	if signals {
+		p.Asked, p.From, p.To = asked, from, to
+		if !input {
+			p.Asked = uncounted
 		}
 	}
 	p.Size = len(p.Tokens) + e.tail.size()

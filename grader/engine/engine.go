@@ -23,6 +23,7 @@ import (
 	"winnow/grader/placement"
 	"winnow/grader/prompt"
 	"winnow/grader/rubric"
+	"winnow/grader/signal"
 	"winnow/llama"
 )
 
@@ -30,6 +31,7 @@ import (
 const (
 	DefaultCtx   = 4096 // tokens
 	DefaultBatch = 1024 // tokens, on a CPU; with fewer, batches are less full
+	SignalsBatch = 512  // tokens, where signals take a row of logits for nearly each of them, on any device
 	MinBatch     = 16   // tokens; the least that Options takes
 	AllLayers    = 999  // of any model
 )
@@ -64,6 +66,14 @@ type Options struct {
 	Deterministic    bool    // ratings depend on nothing but the record; see Capacity
 	TooLong          TooLong // "" for Skip
 
+	// Signals are computed beside ratings, which they do not change. Losses take rows
+	// of logits on the host, a vocabulary of 4 bytes each for up to each token of a
+	// batch: without Batch and Cells, batches have SignalsBatch tokens.
+	Signals signal.Set `json:",omitempty"`
+	// HiddenLayer is the layer behind which the hidden state is taken, counted from 1;
+	// 0 for two thirds of the layers. The last one has none. The manifest counts from 0.
+	HiddenLayer int `json:",omitempty"`
+
 	// Place is the engine's part of a plan, which Place makes for one engine or
 	// several. Without it, Open plans for itself.
 	Place *placement.Child `json:",omitempty"`
@@ -81,9 +91,12 @@ type Engine struct {
 	prefix   []int32 // tokens before the first text of a record
 	head     []part  // from there to the record's last text; fields are holes
 	tail     *tail
+	sides    sides
+	layer    int // whose states are taken, from 0
 	cells    int // of each context's cache
 	manifest journal.Manifest
 	all      []llama.SeqID
+	sharing  []llama.SeqID // those of all that carry the prefix
 
 	lanes []*lane
 	free  chan *lane
@@ -94,6 +107,7 @@ func Open(o Options) (*Engine, error) { return prepare(o, nil) }
 
 // prepare takes a model that is loaded already, or loads it.
 func prepare(o Options, model *llama.Model) (*Engine, error) {
+	o.limitRows()
 	if err := o.place(); err != nil {
 		return nil, err
 	}
@@ -156,20 +170,23 @@ func (e *Engine) open() error {
 		return err
 	}
 	e.tok = newTokenizer(e.model.Vocab())
+	asks := prompt.Model{
+		Template: template,
+		BOS:      e.tok.special(e.model.Vocab().BOS()),
+		EOS:      e.tok.special(e.model.Vocab().EOS()),
+		Apply:    applyTemplate,
+	}
 	for _, r := range e.o.Rubrics {
-		frame, err := prompt.NewFrame(r, prompt.Model{
-			Template: template,
-			BOS:      e.tok.special(e.model.Vocab().BOS()),
-			EOS:      e.tok.special(e.model.Vocab().EOS()),
-			Apply:    applyTemplate,
-		})
+		frame, err := prompt.NewFrame(r, asks)
 		if err != nil {
 			return fmt.Errorf("model %s: %w", e.o.Model, err)
 		}
 		e.frames = append(e.frames, frame)
 	}
-	if err := e.encodeFrames(); err != nil {
-		return fmt.Errorf("model %s: %w", e.o.Model, err)
+	for _, prepare := range []func() error{e.encodeFrames, func() error { return e.encodeSides(asks) }, e.chooseLayer} {
+		if err := prepare(); err != nil {
+			return fmt.Errorf("model %s: %w", e.o.Model, err)
+		}
 	}
 	if e.o.Batch == 0 {
 		e.o.Batch = batchWithin(e.o.Cells, len(e.prefix))
@@ -177,10 +194,14 @@ func (e *Engine) open() error {
 	if err := e.describe(); err != nil {
 		return err
 	}
-	for s := range llama.MaxSeqs {
-		e.all = append(e.all, llama.SeqID(s))
+	if err := e.shareSeqs(); err != nil {
+		return err
 	}
-	e.cells = roundUp(max(e.o.Ctx, len(e.prefix)+roundUp(e.o.Batch, rowsTogether)), CellStep)
+	longest := e.o.Ctx
+	if len(e.sides.list) > 0 {
+		longest += len(e.prefix) // a side stands beside the prefix, not behind it
+	}
+	e.cells = roundUp(max(longest, len(e.prefix)+roundUp(e.o.Batch, rowsTogether)), CellStep)
 	e.free = make(chan *lane, e.o.Lanes)
 	for range e.o.Lanes {
 		l, err := newLane(e)
@@ -190,10 +211,10 @@ func (e *Engine) open() error {
 		e.lanes = append(e.lanes, l)
 		e.free <- l
 	}
-	if e.o.onGPU() {
-		return e.warmUp(context.Background())
+	if err := e.tryHidden(); err != nil || !e.o.onGPU() {
+		return err
 	}
-	return nil
+	return e.warmUp(context.Background())
 }
 
 func (e *Engine) describe() error {
@@ -219,6 +240,10 @@ func (e *Engine) describe() error {
 	}
 	for _, r := range e.o.Rubrics {
 		e.manifest.Rubrics = append(e.manifest.Rubrics, journal.Rubric{Name: r.Name, SHA256: r.SHA256()})
+	}
+	e.manifest.Signals = e.o.Signals.Names()
+	if e.hidden() {
+		e.manifest.Hidden = &journal.Hidden{Layer: e.layer, Size: 2 * e.info.Embd}
 	}
 	return nil
 }
@@ -281,7 +306,7 @@ func (e *Engine) RatingRows() int {
 // kernels are chosen by the batch's size, and a deterministic rating is one of a
 // record alone.
 func (e *Engine) Capacity() grader.Capacity {
-	c := grader.Capacity{Tokens: e.o.Batch, Most: e.cells - len(e.prefix), Prompts: maxBranches / e.tail.branches, Lanes: e.o.Lanes}
+	c := grader.Capacity{Tokens: e.o.Batch, Most: e.cells - len(e.prefix), Prompts: maxBranches / e.seqs(), Lanes: e.o.Lanes}
 	if e.o.Deterministic && e.o.onGPU() {
 		c.Prompts = 1
 	}
@@ -292,6 +317,11 @@ func (e *Engine) Capacity() grader.Capacity {
 func (e *Engine) Rate(ctx context.Context, batch []*grader.Prompt, out []grader.Outcome) (w grader.Work, err error) {
 	if room := e.Capacity().Prompts; len(batch) == 0 || len(batch) > room || len(out) != len(batch) {
 		return w, fmt.Errorf("%d prompts in a batch and %d outcomes, want 1 to %d and as many", len(batch), len(out), room)
+	}
+	for _, p := range batch {
+		if err := e.checkPrompt(p); err != nil {
+			return w, err
+		}
 	}
 	l, err := e.take(ctx)
 	if err != nil {

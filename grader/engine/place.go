@@ -77,6 +77,7 @@ func Place(o Options, gpus []placement.Device) ([]Options, *placement.Plan, erro
 	if err != nil {
 		return nil, nil, err
 	}
+	o.limitRows()
 	if len(gpus) == 0 {
 		o.Place = &placement.Child{}
 		return []Options{o}, &placement.Plan{Children: []placement.Child{*o.Place}}, nil

@@ -95,6 +95,7 @@ func (e *Engine) rateTokenByToken(ctx context.Context, p *grader.Prompt) ([]rati
 	var out grader.Outcome
 	err = l.thread.Do(ctx, func() error {
 		l.primed = false
+		l.begin(1)
 		edges := make([]float64, e.tail.edges)
 		for n, node := range e.tail.nodes {
 			if len(node.reads) == 0 {
@@ -109,8 +110,8 @@ func (e *Engine) rateTokenByToken(ctx context.Context, p *grader.Prompt) ([]rati
 					l.steps = append(l.steps, step{token: tok, pos: len(l.steps), seqs: e.all[:1], node: n})
 				}
 			}
-			l.steps[len(l.steps)-1].output = true
-			if err := l.decode(1, new(grader.Work)); err != nil {
+			l.steps[len(l.steps)-1].use = branches
+			if err := l.decode(l.steps, new(grader.Work)); err != nil {
 				return err
 			}
 			for _, r := range node.reads {

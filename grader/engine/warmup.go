@@ -40,6 +40,9 @@ func (e *Engine) fullBatch() []*grader.Prompt {
 		size := e.o.Batch/n + min(1, max(0, e.o.Batch%n-i))  // they add up to the batch
 		own := max(1, min(size, e.o.Ctx-len(e.prefix))-tail) // no record has more
 		p := &grader.Prompt{Tokens: make([]int32, own), Size: own + tail, Total: len(e.prefix) + own + tail}
+		if len(e.o.Signals) > 0 {
+			p.To = own // a row for each token
+		}
 		for k := range p.Tokens {
 			p.Tokens[k] = e.tail.tries[0].Nodes[1].Token // any of the model's
 		}

@@ -40,12 +40,12 @@ func (c counter) Handle(context.Context, slog.Record) error {
 // run that appends the others makes the file what it was.
 func TestCutEverywhere(t *testing.T) {
 	warnings := countWarnings(t)
-	for criteria := 1; criteria < 3; criteria++ {
-		m, entries := manifestOf(criteria), someEntries(t, criteria)
+	for name, form := range forms(t) {
+		m, entries := form.m, form.entries
 		path, b := written(t, m, entries)
 		manifestBytes := bytes.IndexByte(b, '\n') + 1
 		from := 0
-		if criteria > 1 {
+		if name != "one criterion" {
 			from = manifestBytes // cuts inside a manifest are all alike
 		}
 		for n := from; n < len(b); n++ {
@@ -89,8 +89,8 @@ func TestCutEverywhere(t *testing.T) {
 
 // A changed byte is found in its line, and the file is left alone.
 func TestFlipEverywhere(t *testing.T) {
-	m := manifestOf(2)
-	path, b := written(t, m, someEntries(t, 2))
+	m := measured(manifestOf(2))
+	path, b := written(t, m, measure(someEntries(t, 2)...))
 	for i := range len(b) - 1 { // without the last newline, the last line is torn
 		for _, flip := range []byte{0x01, 0x20, 0x80, b[i] ^ '\n', b[i] ^ '"'} {
 			c := slices.Clone(b)

@@ -25,6 +25,11 @@ type Entry struct {
 	Ratings []rating.Rating // one for each criterion, in the manifest's order; none unless Status is record.OK
 	Tokens  int             // of the prompt
 	Cut     int             // tokens of the record that were left out of the prompt, at least
+
+	// None of these without a rating.
+	Signals    []float64 // one for each of the manifest's; NaN where it is undefined
+	Hidden     []float32 // as the manifest's Hidden says; an Index leaves it out
+	Calibrated float64   // probability that the record is to be kept; only if the manifest has a Calibration
 }
 
 // Value returns the least of the criteria's expected values, the one that
@@ -46,6 +51,11 @@ type form struct {
 	quoted  []string // as JSON: `"0"`, `"0.5"`, …
 	members []string // `"0":`, `,"0.5":`, …
 	heads   []string // one for each criterion, if there are several: `"accuracy":{`, `,"helpfulness":{`, …
+
+	signals    []string // `"nll":`, `,"ppl":`, …
+	hidden     int      // numbers of the hidden state; 0 for none
+	packed     []byte   // that appending a hidden state uses
+	calibrated bool
 }
 
 func newForm(m Manifest) form {
@@ -59,6 +69,14 @@ func newForm(m Manifest) form {
 			f.heads = append(f.heads, memberStart(i, r.Name)+"{")
 		}
 	}
+	for i, name := range m.Signals {
+		f.signals = append(f.signals, memberStart(i, name))
+	}
+	if m.Hidden != nil {
+		f.hidden = m.Hidden.Size
+		f.packed = make([]byte, bytesPerHidden*f.hidden)
+	}
+	f.calibrated = m.Calibration != nil
 	return f
 }
 
@@ -84,6 +102,9 @@ func (f *form) append(b []byte, e Entry) ([]byte, error) {
 	if len(e.Ratings) != want {
 		return b, fmt.Errorf("status %q and %d ratings, want %d: an entry of status %q has one for each criterion, any other has none",
 			e.Status, len(e.Ratings), want, record.OK)
+	}
+	if err := f.checkMeasured(&e); err != nil {
+		return b, err
 	}
 	b = append(b, `{"key":"`...)
 	b = hex.AppendEncode(b, e.Key[:])
@@ -113,6 +134,11 @@ func (f *form) append(b []byte, e Entry) ([]byte, error) {
 			b = append(b, '}')
 		}
 		b = append(b, '}')
+	}
+	if want > 0 {
+		if b, err = f.appendMeasured(b, &e); err != nil {
+			return b, err
+		}
 	}
 	b = append(b, `,"tokens":`...)
 	b = strconv.AppendInt(b, int64(e.Tokens), 10)
@@ -148,12 +174,13 @@ func (f *form) appendRating(b []byte, r *rating.Rating) ([]byte, error) {
 }
 
 // AppendObject appends {"name":number,…} as a journal spells it: in the order
-// of names, with single precision. There must be one number for each name.
+// of names, with single precision, NaN as null and +Inf as "Infinity". There must
+// be one number for each name.
 func AppendObject(b []byte, names []string, numbers []float64) []byte {
 	b = append(b, '{')
 	for i, name := range names {
 		b = append(b, memberStart(i, name)...)
-		b = rating.AppendNumber(b, numbers[i])
+		b = appendSignal(b, numbers[i])
 	}
 	return append(b, '}')
 }

@@ -20,11 +20,11 @@ import (
 // would have been.
 func TestFaults(t *testing.T) {
 	countWarnings(t)
-	m := manifestOf(2)
+	m := measured(manifestOf(2))
 	portions := [][]Entry{
-		someEntries(t, 2),
-		widened(t, 2, rated(t, 10, 1, 0, 0, 0)),
-		widened(t, 2, rated(t, 11, 0, 1, 0, 0), rated(t, 12, 0, 0, 1, 0)),
+		measure(someEntries(t, 2)...),
+		measure(widened(t, 2, rated(t, 10, 1, 0, 0, 0))...),
+		measure(widened(t, 2, rated(t, 11, 0, 1, 0, 0), rated(t, 12, 0, 0, 1, 0))...),
 	}
 	all := slices.Concat(portions...)
 	_, whole := written(t, m, all)

@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -33,6 +34,48 @@ func manifestOf(criteria int) Manifest {
 }
 
 func testManifest() Manifest { return manifestOf(1) }
+
+// measured is m with signals, a hidden state and a calibration.
+func measured(m Manifest) Manifest {
+	m.Signals = []string{"response_tokens", "nll", "ppl", "ifd"}
+	m.Hidden = &Hidden{Layer: 3, Size: 4}
+	m.Calibration = &Calibration{Name: "own.cal.json", SHA256: strings.Repeat("0c", 32)}
+	return m
+}
+
+// measure gives rated entries what a measured manifest wants of them.
+func measure(entries ...Entry) []Entry {
+	entries = slices.Clone(entries)
+	for i := range entries {
+		e := &entries[i]
+		if e.Status != record.OK {
+			continue
+		}
+		x := float64(i)
+		e.Signals = []float64{x, 1.1 + x, 2e38 * x, 0.1 * x} // from the third on, ppl exceeds single precision
+		e.Hidden = []float32{float32(i), -1.5, 0, 0x1p-130}
+		e.Calibrated = 1 / (1.1 + x)
+		if i%2 == 1 {
+			e.Signals[3] = math.NaN()
+		}
+	}
+	return entries
+}
+
+// forms are manifests of every kind, each with one entry of each form.
+func forms(t *testing.T) map[string]formCase {
+	return map[string]formCase{
+		"one criterion": {manifestOf(1), someEntries(t, 1)},
+		"two criteria":  {manifestOf(2), someEntries(t, 2)},
+		"measured":      {measured(manifestOf(1)), measure(someEntries(t, 1)...)},
+		"two, measured": {measured(manifestOf(2)), measure(someEntries(t, 2)...)},
+	}
+}
+
+type formCase struct {
+	m       Manifest
+	entries []Entry
+}
 
 type fataler interface{ Fatal(...any) }
 
@@ -79,12 +122,27 @@ func someEntries(t *testing.T, criteria int) []Entry {
 	)
 }
 
+// numbered is e with a number where NaN stands, which equals nothing.
+func numbered(e Entry) Entry {
+	e.Signals = slices.Clone(e.Signals)
+	for i, x := range e.Signals {
+		if math.IsNaN(x) {
+			e.Signals[i] = -987654321
+		}
+	}
+	return e
+}
+
 // rounded is e as a journal keeps it.
 func rounded(e Entry) Entry {
 	e.Reason = string([]rune(e.Reason)) // U+FFFD for each byte that is not UTF-8
 	round := func(x float64) float64 {
 		x, _ = strconv.ParseFloat(string(rating.AppendNumber(nil, x)), 64)
 		return x
+	}
+	e.Signals, e.Calibrated = slices.Clone(e.Signals), round(e.Calibrated)
+	for i, x := range e.Signals {
+		e.Signals[i] = round(x)
 	}
 	e.Ratings = slices.Clone(e.Ratings)
 	for k := range e.Ratings {
@@ -111,7 +169,8 @@ type helper interface {
 	Fatalf(string, ...any)
 }
 
-// sameEntries fails unless x has these entries of a journal under m.
+// sameEntries fails unless x has these entries of a journal under m, but for their
+// hidden states.
 func sameEntries(t helper, what string, m Manifest, x *Index, want []Entry) {
 	t.Helper()
 	got := slices.Collect(x.All())
@@ -124,9 +183,14 @@ func sameEntries(t helper, what string, m Manifest, x *Index, want []Entry) {
 	if !reflect.DeepEqual(x.Scale(), rating.Scale(m.Scale)) || !slices.Equal(x.Criteria(), m.Criteria()) {
 		t.Fatalf("%s: the scale is %v, the criteria are %q", what, x.Scale(), x.Criteria())
 	}
+	if !slices.Equal(x.Signals(), m.Signals) || x.Calibrated() != (m.Calibration != nil) {
+		t.Fatalf("%s: the signals are %q, calibrated %t", what, x.Signals(), x.Calibrated())
+	}
 	for i, w := range want {
 		found, ok := x.Lookup(w.Key)
-		if !reflect.DeepEqual(got[i], w) || !ok || !reflect.DeepEqual(found, w) || !has(x, w.Key) {
+		w.Hidden = nil
+		w = numbered(w)
+		if !reflect.DeepEqual(numbered(got[i]), w) || !ok || !reflect.DeepEqual(numbered(found), w) || !has(x, w.Key) {
 			t.Fatalf("%s: entry %d is %+v (looked up %+v, %t), want %+v", what, i, got[i], found, ok, w)
 		}
 	}

@@ -8,14 +8,17 @@ import (
 	"winnow/grader/record"
 )
 
-// Index holds the entries of a journal with all their numbers: with a scale of
-// 11 ratings in about 200 bytes each, and 120 more for each further criterion.
+// Index holds the entries of a journal with all their numbers but hidden states:
+// with a scale of 11 ratings in about 200 bytes each, 120 more for each further
+// criterion, and 8 more for each signal and for a calibrated probability.
 // It may be read by several goroutines at once.
 type Index struct {
 	Torn int // bytes of an unfinished last line, which is left out
 
 	scale    rating.Scale
 	criteria []string
+	signals  []string
+	form     form
 	rows     slab[row]
 	numbers  slab[float64] // of the rated entries; as in flat
 	modes    slab[int32]   // likewise
@@ -33,12 +36,14 @@ type row struct {
 
 // begin implements sink.
 func (x *Index) begin(m Manifest) {
-	width := numbersBefore + len(m.Scale.Strings)
+	f := newForm(m)
 	*x = Index{
 		scale:    rating.Scale(m.Scale),
 		criteria: m.Criteria(),
+		signals:  m.Signals,
+		form:     f,
 		rows:     slab[row]{width: 1},
-		numbers:  slab[float64]{width: width * len(m.Rubrics)},
+		numbers:  slab[float64]{width: f.size()},
 		modes:    slab[int32]{width: len(m.Rubrics)},
 		byKey:    map[record.Key]int32{},
 		byText:   map[string]int32{},
@@ -52,6 +57,13 @@ func (x *Index) Scale() rating.Scale { return x.scale }
 // entry. They must not be changed.
 func (x *Index) Criteria() []string { return x.criteria }
 
+// Signals returns the names of the signals of a rated entry. They must not be
+// changed.
+func (x *Index) Signals() []string { return x.signals }
+
+// Calibrated reports whether rated entries have a calibrated probability.
+func (x *Index) Calibrated() bool { return x.form.calibrated }
+
 // Len returns the number of entries.
 func (x *Index) Len() int { return x.rows.n }
 
@@ -64,8 +76,9 @@ func (x *Index) Status(key record.Key) (record.Status, bool) {
 	return record.Status(x.texts[x.rows.at(int(i))[0].status]), true
 }
 
-// Lookup returns the entry of the record with this key. The probabilities of
-// its ratings are the Index's own and must not be changed.
+// Lookup returns the entry of the record with this key, without its hidden state.
+// The probabilities of its ratings and its signals are the Index's own and must not
+// be changed.
 func (x *Index) Lookup(key record.Key) (Entry, bool) {
 	i, ok := x.byKey[key]
 	if !ok {
@@ -95,13 +108,8 @@ func (x *Index) entry(i int) Entry {
 	if r.rated < 0 {
 		return e
 	}
-	e.Ratings = make([]rating.Rating, len(x.criteria))
-	numbers, modes := x.numbers.at(int(r.rated)), x.modes.at(int(r.rated))
-	width := len(numbers) / len(modes)
-	for i, mode := range modes {
-		n := numbers[i*width : (i+1)*width : (i+1)*width]
-		e.Ratings[i] = rating.Rating{Value: n[0], OffScale: n[1], Entropy: n[2], Mode: x.scale.Strings[mode], Probs: n[numbersBefore:]}
-	}
+	e.Ratings = make([]rating.Rating, 0, len(x.criteria))
+	x.form.fill(&e, x.modes.at(int(r.rated)), x.numbers.at(int(r.rated)))
 	return e
 }
 

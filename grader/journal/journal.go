@@ -6,7 +6,8 @@
 // leaves at most whole lines that nobody was told of and one unfinished line,
 // which the next Open cuts off. Any other line that is not as it was written is
 // damage: the file is refused with the line's number and left alone, until Repair
-// moves such lines aside. Ratings are kept in single precision.
+// moves such lines aside. Ratings and signals are kept in single precision, hidden
+// states in bfloat16.
 //
 // A run opens its journal with Open and keeps little more than the keys of its
 // entries in memory; Read gives all that a file says. Merge makes one journal of
@@ -125,8 +126,9 @@ func (j *Journal) Len() int { return j.known.len() }
 //
 // An entry that cannot stand in the journal fails the call before anything is
 // written: one whose key is there already, that has a rating without the status
-// record.OK or not one for each criterion with it, or whose ratings are not on
-// the manifest's scale. After a failed write or fsync nothing is tried again:
+// record.OK or not one for each criterion with it, whose ratings are not on the
+// manifest's scale, or whose signals, hidden state or calibrated probability are not
+// those that the manifest names. After a failed write or fsync nothing is tried again:
 // every later call fails.
 func (j *Journal) Append(entries []Entry) error {
 	j.mu.Lock()

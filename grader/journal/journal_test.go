@@ -85,7 +85,7 @@ func TestValue(t *testing.T) {
 	}
 }
 
-func entryGen(n, criteria int) *rapid.Generator[Entry] {
+func entryGen(n int, m Manifest) *rapid.Generator[Entry] {
 	return rapid.Custom(func(t *rapid.T) Entry {
 		e := Entry{
 			Key: testKey(n), Index: rapid.IntRange(0, math.MaxInt32).Draw(t, "index"),
@@ -93,9 +93,22 @@ func entryGen(n, criteria int) *rapid.Generator[Entry] {
 		}
 		if rapid.IntRange(0, 3).Draw(t, "rated") > 0 {
 			e.Status = record.OK
-			for range criteria {
+			for range m.Rubrics {
 				p := rapid.SliceOfN(rapid.Float64Range(1e-12, 0.25), 4, 4).Draw(t, "p")
 				e.Ratings = append(e.Ratings, ratingOf(t, p...))
+			}
+			for range m.Signals {
+				x := rapid.OneOf(rapid.Float64Range(-1e3, 1e39), rapid.SampledFrom([]float64{math.NaN(), math.Inf(1), 0, 1e308})).Draw(t, "signal")
+				e.Signals = append(e.Signals, x)
+			}
+			if m.Hidden != nil {
+				for range m.Hidden.Size {
+					half := rapid.Uint16().Filter(func(x uint16) bool { return x&0x7f80 != 0x7f80 }).Draw(t, "hidden")
+					e.Hidden = append(e.Hidden, math.Float32frombits(uint32(half)<<16))
+				}
+			}
+			if m.Calibration != nil {
+				e.Calibrated = rapid.Float64Range(0, 1).Draw(t, "calibrated")
 			}
 			return e
 		}
@@ -112,6 +125,9 @@ func TestAppendRead(t *testing.T) {
 		path := filepath.Join(dir, "scores.jsonl")
 		defer func() { _ = os.Remove(path) }() // there is none without a sitting
 		run := manifestOf(rapid.IntRange(1, 3).Draw(t, "criteria"))
+		if rapid.Bool().Draw(t, "measured") {
+			run = measured(run)
+		}
 		var want []Entry
 		for range rapid.IntRange(0, 3).Draw(t, "sittings") {
 			j, err := Open(path, run)
@@ -122,7 +138,7 @@ func TestAppendRead(t *testing.T) {
 			for range rapid.IntRange(0, 3).Draw(t, "portions") {
 				var portion []Entry
 				for range rapid.IntRange(0, 4).Draw(t, "entries") {
-					portion = append(portion, entryGen(len(want)+len(portion), len(run.Rubrics)).Draw(t, "entry"))
+					portion = append(portion, entryGen(len(want)+len(portion), run).Draw(t, "entry"))
 				}
 				if err := j.Append(portion); err != nil {
 					t.Fatal(err)
@@ -138,6 +154,7 @@ func TestAppendRead(t *testing.T) {
 				t.Fatalf("Read: %+v, torn %d, %v", m, x.Torn, err)
 			}
 			sameEntries(t, "read", run, x, want)
+			sameScan(t, path, want)
 		}
 	})
 }

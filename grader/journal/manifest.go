@@ -33,6 +33,23 @@ type Manifest struct {
 	Template Template          `json:"template"`
 	Runtime  Runtime           `json:"runtime"`
 	Settings map[string]string `json:"settings"` // whatever else changes ratings, such as ctx_size
+
+	Signals     []string     `json:"signals,omitempty"`     // scalar signals of each rated entry, by their names in package signal
+	Hidden      *Hidden      `json:"hidden,omitempty"`      // the hidden state of each rated entry
+	Calibration *Calibration `json:"calibration,omitempty"` // what made each rated entry's probability
+}
+
+// Hidden says which hidden state entries have: of the output of a layer the mean over
+// the response's tokens, then the state at the prompt's last token.
+type Hidden struct {
+	Layer int `json:"layer"` // from 0
+	Size  int `json:"size"`  // numbers: twice the model's width
+}
+
+// Calibration is what turns ratings into probabilities.
+type Calibration struct {
+	Name   string `json:"name"` // of the file, for people
+	SHA256 string `json:"sha256"`
 }
 
 // Model is the file that rates.
@@ -68,13 +85,21 @@ type Runtime struct {
 }
 
 // Differences says in which fields the manifest of a journal, m, differs from
-// that of a run, one sentence for each field. The model's name is not compared.
+// that of a run, one sentence for each field, with the flags that the run lacks
+// where the two differ in what entries have beside ratings. The names of the model
+// and of a calibration are not compared.
 func (m Manifest) Differences(run Manifest) []string {
-	return m.differences(run, "the journal", "this run")
+	const journal, own = "the journal", "this run"
+	return append(m.judgeDifferences(run, journal, own), m.measuredDifferences(run, journal, own, true)...)
 }
 
 // differences calls the two manifests by these names.
 func (m Manifest) differences(run Manifest, this, that string) []string {
+	return append(m.judgeDifferences(run, this, that), m.measuredDifferences(run, this, that, false)...)
+}
+
+// judgeDifferences leaves out what entries have beside ratings.
+func (m Manifest) judgeDifferences(run Manifest, this, that string) []string {
 	var diffs []string
 	compare := func(field, journal, run string) {
 		if journal != run {
@@ -229,7 +254,10 @@ func (m Manifest) validate() error {
 			return fmt.Errorf("the rating %q of the scale is not UTF-8", str)
 		}
 	}
-	return rating.Scale(m.Scale).Validate()
+	if err := rating.Scale(m.Scale).Validate(); err != nil {
+		return err
+	}
+	return m.validateMeasured()
 }
 
 // parseManifest reads the body of a manifest's line.

@@ -29,7 +29,7 @@ func saved(t fataler, path string, m Manifest, entries ...Entry) string {
 // However entries are distributed over journals, with whatever repeats, the merged
 // one is that of all entries in the order of index and key.
 func TestMerge(t *testing.T) {
-	m := manifestOf(2)
+	m := measured(manifestOf(2))
 	var all []Entry
 	for i := range 40 {
 		e := rated(t, i*7%40, 0.1, 0.2, 0.3, 0.4)
@@ -37,7 +37,7 @@ func TestMerge(t *testing.T) {
 		all = append(all, e)
 	}
 	all = widened(t, 2, all...)
-	all = append(all, Entry{Key: testKey(1000), Index: 0, Status: "new", Reason: "none"})
+	all = append(measure(all...), Entry{Key: testKey(1000), Index: 0, Status: "new", Reason: "none"})
 	sorted := slices.Clone(all)
 	slices.SortFunc(sorted, func(a, b Entry) int {
 		if a.Index != b.Index {

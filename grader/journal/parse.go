@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +18,8 @@ type flat struct {
 	index, tokens, cut int32
 	status, reason     []byte
 	modes              []int32   // position in the scale, one for each criterion; none without a rating
-	numbers            []float64 // for each criterion: value, off-scale mass, entropy, then a probability for each rating
+	numbers            []float64 // for each criterion: value, off-scale mass, entropy, then a probability for each rating; signals; calibrated
+	hidden             []float32 // none without a rating
 
 	// Where the line stands.
 	line, bytes int32 // its number, from 1, and its length without the newline
@@ -32,19 +34,34 @@ const numbersBefore = 3
 // are written and no other spelling of the same JSON.
 type parser struct {
 	form
-	modes   []int32
-	numbers []float64
+	modes    []int32
+	numbers  []float64
+	state    []float32
+	unpacked []byte // that reading a hidden state uses
 }
 
 func newParser(m Manifest) *parser {
 	p := &parser{form: newForm(m)}
 	p.modes = make([]int32, p.criteria())
-	p.numbers = make([]float64, p.criteria()*p.width())
+	p.numbers = make([]float64, p.size())
+	if p.hidden > 0 {
+		p.state = make([]float32, p.hidden)
+		p.unpacked = make([]byte, base64.StdEncoding.DecodedLen(base64.StdEncoding.EncodedLen(len(p.packed))))
+	}
 	return p
 }
 
 // width counts the numbers of one rating.
 func (f *form) width() int { return numbersBefore + len(f.ratings) }
+
+// size counts the numbers of a rated entry but those of its hidden state.
+func (f *form) size() int {
+	n := f.criteria()*f.width() + len(f.signals)
+	if f.calibrated {
+		n++
+	}
+	return n
+}
 
 func (p *parser) parse(body []byte) (flat, error) {
 	s := scanner{rest: body, whole: len(body)}
@@ -61,8 +78,9 @@ func (p *parser) parse(body []byte) (flat, error) {
 		f.reason = s.text()
 	}
 	if string(f.status) == string(record.OK) {
-		f.modes, f.numbers = p.modes, p.numbers
+		f.modes, f.numbers, f.hidden = p.modes, p.numbers, p.state
 		p.ratings(&s)
+		p.measured(&s)
 	}
 	s.literal(`,"tokens":`)
 	f.tokens = s.integer()

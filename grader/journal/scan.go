@@ -7,7 +7,7 @@ import (
 	"winnow/grader/record"
 )
 
-// Score is what Scan gives of an entry: its ratings without their distributions.
+// Score is what Scan gives of an entry, its values and off-scale masses at hand.
 // Values and OffScale hold one number for each criterion, none without a rating, and
 // are valid until the next entry.
 type Score struct {
@@ -15,6 +15,10 @@ type Score struct {
 	Index            int // of the record in its source, from 0
 	Status           record.Status
 	Values, OffScale []float64
+
+	// Entry is the whole entry with its distributions, signals and hidden state. It is
+	// valid until the next one, as all that it points to.
+	Entry *Entry
 }
 
 // Scan reads the journal at path once, without locking or changing it, and keeps
@@ -39,14 +43,15 @@ func Twice(key record.Key) error { return errTwice(key) }
 type scan struct {
 	manifest         func(Manifest)
 	entry            func(Score) error
-	width            int
+	form             form
+	e                Entry
 	statuses         map[string]record.Status
 	values, offScale []float64
 }
 
 // begin implements sink.
 func (s *scan) begin(m Manifest) {
-	s.width = numbersBefore + len(m.Scale.Strings)
+	s.form = newForm(m)
 	s.manifest(m)
 }
 
@@ -57,12 +62,18 @@ func (s *scan) add(f flat) error {
 		status = record.Status(f.status)
 		s.statuses[string(status)] = status
 	}
-	s.values, s.offScale = s.values[:0], s.offScale[:0]
-	for i := range f.modes {
-		n := f.numbers[i*s.width:]
-		s.values, s.offScale = append(s.values, n[0]), append(s.offScale, n[1])
+	s.e = Entry{
+		Key: f.key, Index: int(f.index), Status: status, Reason: string(f.reason), Ratings: s.e.Ratings[:0],
+		Tokens: int(f.tokens), Cut: int(f.cut), Hidden: f.hidden,
 	}
-	return s.entry(Score{Key: f.key, Index: int(f.index), Status: status, Values: s.values, OffScale: s.offScale})
+	s.values, s.offScale = s.values[:0], s.offScale[:0]
+	if len(f.modes) > 0 {
+		s.form.fill(&s.e, f.modes, f.numbers)
+	}
+	for i := range s.e.Ratings {
+		s.values, s.offScale = append(s.values, s.e.Ratings[i].Value), append(s.offScale, s.e.Ratings[i].OffScale)
+	}
+	return s.entry(Score{Key: f.key, Index: s.e.Index, Status: status, Values: s.values, OffScale: s.offScale, Entry: &s.e})
 }
 
 // Between says in which fields two manifests differ, one sentence for each, where

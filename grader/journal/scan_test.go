@@ -9,9 +9,8 @@ import (
 )
 
 func TestScan(t *testing.T) {
-	for criteria := 1; criteria <= 3; criteria++ {
-		m := manifestOf(criteria)
-		entries := someEntries(t, criteria)
+	for name, form := range forms(t) {
+		m, entries := form.m, form.entries
 		path, b := written(t, m, entries)
 		if err := os.WriteFile(path, append(b, `{"key":"`...), 0o644); err != nil {
 			t.Fatal(err)
@@ -27,18 +26,42 @@ func TestScan(t *testing.T) {
 			t.Fatalf("%d bytes torn, %v", torn, err)
 		}
 		if !reflect.DeepEqual(manifest, m) || len(got) != len(entries) {
-			t.Fatalf("%d criteria: manifest %+v, %d entries; want %+v, %d", criteria, manifest, len(got), m, len(entries))
+			t.Fatalf("%s: manifest %+v, %d entries; want %+v, %d", name, manifest, len(got), m, len(entries))
 		}
+		sameScan(t, path, roundAll(entries))
 		for i, e := range roundAll(entries) {
 			var values, off []float64
 			for _, r := range e.Ratings {
 				values, off = append(values, r.Value), append(off, r.OffScale)
 			}
 			if s := got[i]; s.Key != e.Key || s.Index != e.Index || s.Status != e.Status || !slices.Equal(s.Values, values) || !slices.Equal(s.OffScale, off) {
-				t.Errorf("%d criteria: entry %d is %+v, want %+v", criteria, i, s, e)
+				t.Errorf("%s: entry %d is %+v, want %+v", name, i, s, e)
 			}
 		}
 	}
+}
+
+// sameScan fails unless Scan gives these entries whole.
+func sameScan(t helper, path string, want []Entry) {
+	t.Helper()
+	n := 0
+	if _, err := Scan(path, func(Manifest) {}, func(s Score) error {
+		if got, w := numbered(*s.Entry), numbered(want[n]); s.Key != w.Key || !sameEntry(got, w) {
+			t.Fatalf("scanned entry %d is %+v, want %+v", n, got, w)
+		}
+		n++
+		return nil
+	}); err != nil || n != len(want) {
+		t.Fatalf("%d entries scanned, %v; want %d", n, err, len(want))
+	}
+}
+
+// sameEntry takes no ratings at all for an empty list of them.
+func sameEntry(a, b Entry) bool {
+	if len(a.Ratings)+len(b.Ratings) == 0 {
+		a.Ratings, b.Ratings = nil, nil
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 func TestScanDamage(t *testing.T) {

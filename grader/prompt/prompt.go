@@ -49,6 +49,8 @@ type Model struct {
 	// Apply renders one of the templates that llama.cpp knows by heart, with a
 	// generation prompt, as llama_chat_apply_template does. It may be nil.
 	Apply func(template string, msgs []Message) (string, error)
+
+	answers bool // it is asked to answer, not to rate
 }
 
 // Frame is a rubric in a model's chat template, with holes for a record's
@@ -70,6 +72,11 @@ func NewFrame(r rubric.Rubric, m Model) (*Frame, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newFrame(r, parts, m)
+}
+
+// newFrame makes a frame of these parts, whatever the rubric's user text is.
+func newFrame(r rubric.Rubric, parts []rubric.Part, m Model) (*Frame, error) {
 	marks, err := chooseMarks(m.Template, m.BOS, m.EOS, r.System, r.User)
 	if err != nil {
 		return nil, fmt.Errorf("rubric %s: %w", r.Name, err)

@@ -25,7 +25,7 @@ func (m Model) templates() (list []Template, refused []string) {
 	if m.Template == "" {
 		// A model without a template is no chat model: llama.cpp's ChatML would
 		// only show it marks that it does not know.
-		return []Template{Plain()}, []string{"the model has no chat template"}
+		return []Template{m.plain()}, []string{"the model has no chat template"}
 	}
 	if t, err := Jinja(m.Template, m.BOS, m.EOS); err != nil {
 		refused = append(refused, fmt.Sprintf("template %q not used: %v", SourceGGUF, err))
@@ -40,20 +40,29 @@ func (m Model) templates() (list []Template, refused []string) {
 			return m.Apply(m.Template, msgs)
 		}})
 	}
-	return append(list, Plain()), refused
+	return append(list, m.plain()), refused
+}
+
+func (m Model) plain() Template {
+	if m.answers {
+		return plain("### Response:\n")
+	}
+	return Plain()
 }
 
 // Plain returns the layout for models without a chat template: the contents of
 // the messages with an empty line after each and, as the generation prompt, the
 // line "### Rating:".
-func Plain() Template {
+func Plain() Template { return plain("### Rating:\n") }
+
+func plain(generationPrompt string) Template {
 	return Template{SourcePlain, func(msgs []Message, addGenerationPrompt bool) (string, error) {
 		var b strings.Builder
 		for _, m := range msgs {
 			b.WriteString(m.Content + "\n\n")
 		}
 		if addGenerationPrompt {
-			b.WriteString("### Rating:\n")
+			b.WriteString(generationPrompt)
 		}
 		return b.String(), nil
 	}}

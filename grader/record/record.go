@@ -24,6 +24,8 @@ type Record struct {
 	Instruction string
 	Input       string // empty where the record has none
 	Response    string
+	Other       string // of a pair, the response that it is compared with
+	Pair        bool
 
 	Fault *Fault // why it cannot be rated; nil if it can be read
 
@@ -54,6 +56,20 @@ func contentKey(instruction, input, response string) Key {
 	var k Key
 	copy(k[:], h.Sum(nil))
 	return k
+}
+
+// Made makes a record that no file has.
+func Made(index int, instruction, input, response string) *Record {
+	return &Record{Index: index, Turns: 1, Instruction: instruction, Input: input, Response: response, Key: contentKey(instruction, input, response)}
+}
+
+// MadePair makes a record that asks which of two responses is better. Its key is that of
+// no single response, and another one for the responses in the other order.
+func MadePair(index int, instruction, input, response, other string) *Record {
+	r := Made(index, instruction, input, response)
+	r.Other, r.Pair = other, true
+	r.Key = hashOf("pair\x00", r.Key[:], []byte(other))
+	return r
 }
 
 // rawKey hashes the bytes of a record whose fields cannot be read. The prefix
