@@ -59,6 +59,9 @@ func engineOptions(c *cli.Context) (engine.Options, error) {
 	if err != nil {
 		return o, err
 	}
+	if err := singleResponse(o.Rubrics); err != nil {
+		return o, err
+	}
 	gpus, err := usable(o, ownGPUs(o))
 	if err != nil {
 		return o, err
@@ -114,6 +117,17 @@ func signalOptions(c *cli.Context, o *engine.Options) (err error) {
 		return usagef("--hidden-layer %d: want a layer from 1", o.HiddenLayer)
 	case o.HiddenLayer > 0 && !o.Signals.Has(signal.Hidden):
 		return usagef("--hidden-layer %d goes with --signals hidden, which is not asked for", o.HiddenLayer)
+	}
+	return nil
+}
+
+// singleResponse makes sure that no rubric compares two responses: the records of
+// data files have one.
+func singleResponse(rubrics []rubric.Rubric) error {
+	for _, r := range rubrics {
+		if r.Pairwise() {
+			return usagef("rubric %s compares two responses, and records have one: use winnow evaluate, or a rubric without {other}", r.Name)
+		}
 	}
 	return nil
 }

@@ -118,6 +118,12 @@ func newGradeRun(c *cli.Context, src gradeSource, journalPath string) (*gradeRun
 	if err != nil {
 		return nil, err
 	}
+	files, ofFiles := src.(source)
+	if ofFiles {
+		if err := singleResponse(eo.Rubrics); err != nil {
+			return nil, err
+		}
+	}
 	gopts, err := gradeOptions(c)
 	if err != nil {
 		return nil, err
@@ -130,7 +136,7 @@ func newGradeRun(c *cli.Context, src gradeSource, journalPath string) (*gradeRun
 		keepJudge(c, o, &run.options, journalPath)
 		return nil
 	}
-	if files, ok := src.(source); ok {
+	if ofFiles {
 		run.shard = files.shard
 	}
 	return run, nil

@@ -98,6 +98,18 @@ func TestPayloads(t *testing.T) {
 	if len(payload) > textBytes(rec) {
 		t.Errorf("a record takes %d bytes, at most %d are foreseen", len(payload), textBytes(rec))
 	}
+	pair := record.MadePair(3, "Add.", "2 and 3", "", strings.Repeat("five\x00", 9999))
+	payload = appendRecord(nil, pair)
+	if got, err := parseRecord(payload); err != nil || !reflect.DeepEqual(got, pair) {
+		t.Errorf("pair %+v (%v), want %+v", got, err, pair)
+	}
+	if len(payload) > textBytes(pair) {
+		t.Errorf("a pair takes %d bytes, at most %d are foreseen", len(payload), textBytes(pair))
+	}
+	payload[len(pair.Key)+4*8]++ // the flag, behind four integers
+	if _, err := parseRecord(payload); !errors.Is(err, errPayload) {
+		t.Errorf("a flag of 2: %v", err)
+	}
 
 	batch := []*grader.Prompt{
 		{
@@ -175,6 +187,7 @@ func TestDamagedPayloads(t *testing.T) {
 		parse   func([]byte) error
 	}{
 		{"record", appendRecord(nil, &record.Record{Instruction: "a", Response: "b"}), func(b []byte) error { _, err := parseRecord(b); return err }},
+		{"pair", appendRecord(nil, record.MadePair(0, "a", "", "b", "c")), func(b []byte) error { _, err := parseRecord(b); return err }},
 		{"batch", appendBatch(nil, []*grader.Prompt{{Tokens: []int32{1, 2}, To: 1, Sides: []grader.Side{{Tokens: []int32{4, 5}, From: 1}, {From: 1}}}, {Tokens: []int32{3}}}), func(b []byte) error { _, err := parseBatch(b, nil); return err }},
 		{"outcomes", appendOutcomes(nil, grader.Work{}, out), func(b []byte) error {
 			_, err := parseOutcomes(b, nil, make([]grader.Outcome, 2))

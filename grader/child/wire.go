@@ -15,8 +15,8 @@ import (
 )
 
 // Payloads are little-endian: lengths and counts have 4 bytes and stand before
-// what they count, integers have 8 but tokens 4, numbers are the bits of their
-// float64, those of hidden states of their float32.
+// what they count, integers have 8 but tokens 4, flags 1, numbers are the bits of
+// their float64, those of hidden states of their float32.
 
 var order = binary.LittleEndian
 
@@ -25,6 +25,13 @@ func appendInt(b []byte, n int) []byte { return order.AppendUint64(b, uint64(int
 func appendCount(b []byte, n int) []byte { return order.AppendUint32(b, uint32(n)) }
 
 func appendFloat(b []byte, x float64) []byte { return order.AppendUint64(b, math.Float64bits(x)) }
+
+func appendFlag(b []byte, set bool) []byte {
+	if set {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
 
 func appendText(b []byte, s string) []byte { return append(appendCount(b, len(s)), s...) }
 
@@ -59,6 +66,14 @@ func (p *parser) int() int { return int(int64(p.uint64())) }
 
 func (p *parser) float() float64 { return math.Float64frombits(p.uint64()) }
 
+func (p *parser) flag() bool {
+	b := p.take(1)
+	if b != nil && b[0] > 1 {
+		p.bad = true
+	}
+	return b != nil && b[0] == 1
+}
+
 // count takes the number of things of at least the given size that follow.
 func (p *parser) count(size int) int {
 	b := p.take(4)
@@ -85,7 +100,7 @@ func (p *parser) err() error {
 
 // textBytes is the size of a record's texts on the wire, and then some.
 func textBytes(r *record.Record) int {
-	return len(r.File) + len(r.Instruction) + len(r.Input) + len(r.Response) + 128
+	return len(r.File) + len(r.Instruction) + len(r.Input) + len(r.Response) + len(r.Other) + 128
 }
 
 // appendRecord appends all of a record that an engine may look at: not its bytes
@@ -95,7 +110,8 @@ func appendRecord(b []byte, r *record.Record) []byte {
 	for _, n := range [...]int{r.Index, r.Line, r.Turn, r.Turns} {
 		b = appendInt(b, n)
 	}
-	for _, s := range [...]string{r.File, r.Instruction, r.Input, r.Response} {
+	b = appendFlag(b, r.Pair)
+	for _, s := range [...]string{r.File, r.Instruction, r.Input, r.Response, r.Other} {
 		b = appendText(b, s)
 	}
 	return b
@@ -107,7 +123,8 @@ func parseRecord(payload []byte) (*record.Record, error) {
 	for _, n := range [...]*int{&r.Index, &r.Line, &r.Turn, &r.Turns} {
 		*n = p.int()
 	}
-	for _, s := range [...]*string{&r.File, &r.Instruction, &r.Input, &r.Response} {
+	r.Pair = p.flag()
+	for _, s := range [...]*string{&r.File, &r.Instruction, &r.Input, &r.Response, &r.Other} {
 		*s = string(p.text())
 	}
 	return r, p.err()

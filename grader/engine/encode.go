@@ -40,12 +40,16 @@ func (e *Engine) Encode(rec *record.Record, p *grader.Prompt) error {
 // encode makes the prompt. ends, if not nil, gets the place in p.Tokens where each
 // part of the head ends.
 func (e *Engine) encode(rec *record.Record, p *grader.Prompt, ends []int) (err error) {
+	if err := e.checkKind(rec); err != nil {
+		return err
+	}
 	room := e.o.Ctx - len(e.prefix) - e.tail.size()
 	// A text of more bytes than the longest tokens of a whole context need not be
 	// encoded to know that it is too long.
 	limit := (room + 1) * e.tok.maxPiece
 	p.Tokens, p.Cut = p.Tokens[:0], 0
-	response, from, to := -1, 0, 0
+	var both [2]hole
+	responses := both[:0]
 	signals, asked, input := len(e.o.Signals) > 0, 0, rec.Input == ""
 	for i, part := range e.head {
 		begin := len(p.Tokens)
@@ -54,7 +58,7 @@ func (e *Engine) encode(rec *record.Record, p *grader.Prompt, ends []int) (err e
 		} else {
 			text := prompt.Text(rec, part.field)
 			if len(text) > limit {
-				if part.field != prompt.Response || e.o.TooLong != Truncate {
+				if !isResponse(part.field) || e.o.TooLong != Truncate {
 					return e.tooLong(fmt.Sprintf("its %s has %d bytes", part.field, len(text)))
 				}
 				text = cutMiddle(text, 2*limit)
@@ -64,8 +68,8 @@ func (e *Engine) encode(rec *record.Record, p *grader.Prompt, ends []int) (err e
 			}
 		}
 		switch part.field {
-		case prompt.Response:
-			response, from, to = i, begin, len(p.Tokens)
+		case prompt.Response, prompt.Other:
+			responses = append(responses, hole{i, begin, len(p.Tokens)})
 		case prompt.Input:
 			input = true
 			asked += len(p.Tokens) - begin
@@ -81,21 +85,22 @@ func (e *Engine) encode(rec *record.Record, p *grader.Prompt, ends []int) (err e
 		return &record.Fault{Status: record.EmptyResponse, Reason: "its prompt has no tokens: its texts are empty and the rubric has no words between them"}
 	}
 	if over := len(p.Tokens) - room; over > 0 {
-		if e.o.TooLong != Truncate || response < 0 {
+		if e.o.TooLong != Truncate {
 			return e.tooLong(fmt.Sprintf("it has %d tokens", len(p.Tokens)+len(e.prefix)+e.tail.size()))
 		}
-		if p.Cut, err = e.truncate(p, from, to, over); err != nil {
+		if err = e.truncate(p, responses, over, ends); err != nil {
 			return err
 		}
-		for i := response; ends != nil && i < len(ends); i++ {
-			ends[i] -= over
-		}
-		to -= over
 	}
 	if signals {
-		p.Asked, p.From, p.To = asked, from, to
+		p.Asked = asked
 		if !input {
 			p.Asked = uncounted
+		}
+		for _, h := range responses {
+			if e.head[h.part].field == prompt.Response { // of a pair, the first
+				p.From, p.To = h.from, h.to
+			}
 		}
 	}
 	p.Size = len(p.Tokens) + e.tail.size()
@@ -103,21 +108,72 @@ func (e *Engine) encode(rec *record.Record, p *grader.Prompt, ends []int) (err e
 	return nil
 }
 
-// truncate replaces the middle of the response, which stands at from to to, so
-// that the prompt loses over tokens. It returns how many of the response's tokens
-// it cut.
-func (e *Engine) truncate(p *grader.Prompt, from, to, over int) (cut int, err error) {
+// hole is where a text of the record stands in a prompt's tokens, and which part of
+// the head it is.
+type hole struct{ part, from, to int }
+
+func (h hole) len() int { return h.to - h.from }
+
+func isResponse(f prompt.Field) bool { return f == prompt.Response || f == prompt.Other }
+
+// checkKind makes sure that the record has as many responses as the rubric asks for.
+// What has not is no fault of the record: the run cannot go on.
+func (e *Engine) checkKind(rec *record.Record) error {
+	pairwise := slices.ContainsFunc(e.head, func(p part) bool { return p.field == prompt.Other })
+	switch name := e.o.Rubrics[0].Name; {
+	case pairwise && !rec.Pair:
+		return fmt.Errorf("rubric %s compares two responses, and this record has one: use a rubric without {other}", name)
+	case !pairwise && rec.Pair:
+		return fmt.Errorf("rubric %s rates one response, and this record is a pair of them: use a rubric with {other}, such as pairwise", name)
+	}
+	return nil
+}
+
+// truncate replaces the middle of the responses so that the prompt loses over tokens
+// or, of a pair, perhaps one more. The longer response of a pair is cut to the length
+// of the other one first, then both alike: neither the order of the two nor a
+// response that was short before decides what is left. The holes are then where the
+// responses are.
+func (e *Engine) truncate(p *grader.Prompt, responses []hole, over int, ends []int) error {
 	mark, err := e.tok.next(nil, cutMark, false)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	keep := to - from - over - len(mark)
-	if keep < minKept {
-		return 0, e.tooLong(fmt.Sprintf("it has %d tokens, and truncating would leave %d of its response", len(p.Tokens)+len(e.prefix)+e.tail.size(), max(0, keep)))
+	room := roomOf(responses, over)
+	if room < minKept+len(mark) {
+		return e.tooLong(fmt.Sprintf("it has %d tokens, and truncating would leave %d of its response", len(p.Tokens)+len(e.prefix)+e.tail.size(), max(0, room-len(mark))))
 	}
-	head := (keep + 1) / 2
-	p.Tokens = slices.Replace(p.Tokens, from+head, to-(keep-head), mark...)
-	return to - from - keep, nil
+	keep := room - len(mark)
+	for n := len(responses) - 1; n >= 0; n-- { // what stands before it stays where it is
+		h := &responses[n]
+		lost := h.len() - room
+		if lost <= 0 {
+			continue
+		}
+		head := (keep + 1) / 2
+		p.Tokens = slices.Replace(p.Tokens, h.from+head, h.to-(keep-head), mark...)
+		p.Cut += h.len() - keep
+		h.to -= lost
+		for k := n + 1; k < len(responses); k++ {
+			responses[k].from -= lost
+			responses[k].to -= lost
+		}
+		for i := h.part; ends != nil && i < len(ends); i++ {
+			ends[i] -= lost
+		}
+	}
+	return nil
+}
+
+// roomOf returns how many tokens each response may have, so that all of them lose
+// over.
+func roomOf(responses []hole, over int) int {
+	longest, sum := 0, 0
+	for _, h := range responses {
+		longest, sum = max(longest, h.len()), sum+h.len()
+	}
+	// The longest alone, if it stays the longest, or else an equal share.
+	return max(longest-over, (sum-over)/len(responses))
 }
 
 func (e *Engine) tooLong(what string) *record.Fault {

@@ -28,6 +28,7 @@ const (
 	Instruction = rubric.Instruction
 	Input       = rubric.Input
 	Response    = rubric.Response
+	Other       = rubric.Other
 )
 
 // Segment is a piece of a prompt that is tokenized on its own. Where Field is
@@ -129,6 +130,8 @@ func Text(rec *record.Record, f Field) string {
 		return rec.Input
 	case Response:
 		return rec.Response
+	case Other:
+		return rec.Other
 	}
 	return ""
 }
@@ -145,11 +148,11 @@ func (f *Frame) Note() string { return f.note }
 func (f *Frame) SHA256() string { return f.sha256 }
 
 // cut splits a rendered template at the marks, each of which it holds once.
-func (f *Frame) cut(out string, marks [Response + 1]string) {
+func (f *Frame) cut(out string, marks [Other + 1]string) {
 	first := true
 	for {
 		next, field := len(out), None
-		for m := Instruction; m <= Response; m++ {
+		for m := Instruction; m <= Other; m++ {
 			if i := strings.Index(out, marks[m]); i >= 0 && i < next {
 				next, field = i, m
 			}
@@ -182,17 +185,17 @@ func (f *Frame) hash(cue string) string {
 
 // chooseMarks returns a mark for each field: a private-use character that stands
 // in none of the texts.
-func chooseMarks(texts ...string) ([Response + 1]string, error) {
-	var marks [Response + 1]string
+func chooseMarks(texts ...string) ([Other + 1]string, error) {
+	var marks [Other + 1]string
 	f := Instruction
 	for c := rune(0xE000); c <= 0xF8FF; c++ {
 		if slices.ContainsFunc(texts, func(s string) bool { return strings.ContainsRune(s, c) }) {
 			continue
 		}
 		marks[f] = string(c)
-		if f++; f > Response {
+		if f++; f > Other {
 			return marks, nil
 		}
 	}
-	return marks, errors.New("its text and the model's template use all private-use characters (U+E000 to U+F8FF): want at least three of them free")
+	return marks, errors.New("its text and the model's template use all private-use characters (U+E000 to U+F8FF): want at least four of them free")
 }

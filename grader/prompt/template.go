@@ -69,7 +69,7 @@ func plain(generationPrompt string) Template {
 }
 
 // frame renders the rubric's texts, and says in how what it did to fit them in.
-func (t Template) frame(system, user string, marks [Response + 1]string) (out string, how []string, err error) {
+func (t Template) frame(system, user string, marks [Other + 1]string) (out string, how []string, err error) {
 	if system == "" {
 		out, err = t.try([]Message{{"user", user}}, marks)
 		return finish(out, user, nil, err)
@@ -88,7 +88,7 @@ func (t Template) frame(system, user string, marks [Response + 1]string) (out st
 
 // try renders the messages and checks that the text still has all of them as
 // they were, up to white space at their ends, and each mark once.
-func (t Template) try(msgs []Message, marks [Response + 1]string) (string, error) {
+func (t Template) try(msgs []Message, marks [Other + 1]string) (string, error) {
 	out, err := t.Render(msgs, true)
 	if err != nil {
 		return "", err
@@ -98,7 +98,7 @@ func (t Template) try(msgs []Message, marks [Response + 1]string) (string, error
 			return "", fmt.Errorf("it drops or changes the %s message", m.Role)
 		}
 	}
-	for f := Instruction; f <= Response; f++ {
+	for f := Instruction; f <= Other; f++ {
 		if strings.Count(out, marks[f]) > 1 {
 			return "", errors.New("it repeats the user message")
 		}

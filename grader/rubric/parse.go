@@ -141,7 +141,7 @@ func (f *file) check(r Rubric) error {
 		return f.errorf(f.textLine("user", line), "user: %w", err)
 	}
 	for _, x := range []struct{ key, text string }{{"system", r.System}, {"cue", r.Cue}} {
-		for p := Instruction; p <= Response; p++ {
+		for p := Instruction; p <= Other; p++ {
 			if strings.Contains(x.text, "{"+p.String()+"}") {
 				return f.errorf(f.line(x.key), "%s: found {%s}: a record's text can only stand in user", x.key, p)
 			}

@@ -2,6 +2,7 @@ package rubric
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,7 @@ const (
 	Instruction
 	Input
 	Response
+	Other // of a pair, the response that Response is compared with
 )
 
 // String returns the field's name as placeholders have it, and "" for None.
@@ -25,6 +27,8 @@ func (f Field) String() string {
 		return "input"
 	case Response:
 		return "response"
+	case Other:
+		return "other"
 	}
 	return ""
 }
@@ -36,9 +40,10 @@ type Part struct {
 	Field Field
 }
 
-// Parts splits the user text at its placeholders, {instruction}, {input} and
-// {response}. Each may stand there once; {input} may be missing. "{{" and "}}"
-// are literal braces. No part is empty text.
+// Parts splits the user text at its placeholders, {instruction}, {input},
+// {response} and {other}. Each may stand there once; {input} may be missing, and
+// {other} makes the rubric pairwise. "{{" and "}}" are literal braces. No part is
+// empty text.
 func (r Rubric) Parts() ([]Part, error) {
 	parts, line, err := split(r.User)
 	if err != nil {
@@ -47,11 +52,18 @@ func (r Rubric) Parts() ([]Part, error) {
 	return parts, nil
 }
 
+// Pairwise reports whether the rubric compares two responses: whether its user text
+// has a place for {other}.
+func (r Rubric) Pairwise() bool {
+	parts, err := r.Parts()
+	return err == nil && slices.ContainsFunc(parts, func(p Part) bool { return p.Field == Other })
+}
+
 // split does the work of Parts. On an error, line is the line in text.
 func split(text string) (parts []Part, line int, err error) {
 	var (
 		own  strings.Builder
-		seen [Response + 1]bool
+		seen [Other + 1]bool
 	)
 	flush := func() {
 		if own.Len() > 0 {
@@ -78,14 +90,14 @@ func split(text string) (parts []Part, line int, err error) {
 			return nil, lineAt(rest), fmt.Errorf("found a single %q: write %q for a literal brace", rest[:1], strings.Repeat(rest[:1], 2))
 		}
 		field := None
-		for f := Instruction; f <= Response; f++ {
+		for f := Instruction; f <= Other; f++ {
 			if rest[1:end] == f.String() {
 				field = f
 			}
 		}
 		switch {
 		case field == None:
-			return nil, lineAt(rest), fmt.Errorf("unknown placeholder %s: want {instruction}, {input} or {response}; write {{ and }} for literal braces", rest[:end+1])
+			return nil, lineAt(rest), fmt.Errorf("unknown placeholder %s: want {instruction}, {input}, {response} or {other}; write {{ and }} for literal braces", rest[:end+1])
 		case seen[field]:
 			return nil, lineAt(rest), fmt.Errorf("{%s} stands here a second time: want it once", field)
 		}

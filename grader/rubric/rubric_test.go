@@ -18,8 +18,18 @@ func TestShipped(t *testing.T) {
 		if r.System == "" || !strings.Contains(r.Description, "criterion") {
 			t.Errorf("%s: want a system text, and a description that says where the criterion stands: %+v", r.Name, r)
 		}
-		if want := []float64{0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5}; !slices.Equal(r.Scale.Values, want) {
-			t.Errorf("%s: values %v, want %v", r.Name, r.Scale.Values, want)
+		values, want := []float64{0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5}, []Field{Instruction, Input, Response}
+		if strings.HasPrefix(r.Name, "pairwise") {
+			values, want = []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, append(want, Other)
+			if r.Name == "pairwise" {
+				values = values[:2]
+			}
+		}
+		if !slices.Equal(r.Scale.Values, values) {
+			t.Errorf("%s: values %v, want %v", r.Name, r.Scale.Values, values)
+		}
+		if pairwise := slices.Contains(want, Other); r.Pairwise() != pairwise || strings.Contains(r.Description, "pairwise") != pairwise {
+			t.Errorf("%s: pairwise is %t, want %t, and a description that says so: %s", r.Name, r.Pairwise(), pairwise, r.Description)
 		}
 		parts, err := r.Parts()
 		if err != nil {
@@ -35,11 +45,11 @@ func TestShipped(t *testing.T) {
 				t.Errorf("%s: {%s} does not stand alone under its header", r.Name, p.Field)
 			}
 		}
-		if want := []Field{Instruction, Input, Response}; !slices.Equal(fields, want) {
+		if !slices.Equal(fields, want) {
 			t.Errorf("%s: fields %v, want %v", r.Name, fields, want)
 		}
 	}
-	if want := []string{Default, "accuracy", "alpagasus-accuracy-first", "alpagasus-helpfulness", "alpagasus-helpfulness-first", "helpfulness"}; !slices.Equal(names, want) {
+	if want := []string{Default, "accuracy", "alpagasus-accuracy-first", "alpagasus-helpfulness", "alpagasus-helpfulness-first", "helpfulness", "pairwise", "pairwise-scores-1", "pairwise-scores-2"}; !slices.Equal(names, want) {
 		t.Errorf("shipped rubrics %q, want %q", names, want)
 	}
 	hashes := map[string]string{}
@@ -80,7 +90,7 @@ func TestLoad(t *testing.T) {
 	if r, err := Load(""); err != nil || r.Name != Default {
 		t.Errorf("Load without a name: %q, %v; want the default", r.Name, err)
 	}
-	if _, err := Load("nope"); err == nil || !strings.Contains(err.Error(), "alpagasus-accuracy, accuracy, alpagasus-accuracy-first, alpagasus-helpfulness, alpagasus-helpfulness-first, helpfulness") {
+	if _, err := Load("nope"); err == nil || !strings.Contains(err.Error(), "alpagasus-accuracy, accuracy, alpagasus-accuracy-first, alpagasus-helpfulness, alpagasus-helpfulness-first, helpfulness, pairwise, pairwise-scores-1, pairwise-scores-2") {
 		t.Errorf("an unknown name: %v; want the shipped names", err)
 	}
 	if list, err := LoadAll("accuracy, helpfulness"); err != nil || len(list) != 2 || list[0].Name != "accuracy" || list[1].Name != "helpfulness" {
@@ -163,6 +173,9 @@ func TestParseErrors(t *testing.T) {
 		{"user = '{instruction'", `x/r.toml:1: user: found a single "{"`},
 		{user + "system = 'about {input}'", "x/r.toml:4: system: found {input}"},
 		{user + "cue = '{response}'", "x/r.toml:4: cue: found {response}"},
+		{user + "cue = '{other}'", "x/r.toml:4: cue: found {other}"},
+		{"user = '''\n{instruction}\n{response}\n{other}{other}'''", "x/r.toml:4: user: {other} stands here a second time"},
+		{"user = '{instruction}{other}'", "x/r.toml:1: user: {response} is missing"},
 		{user, "x/r.toml: scale: want scale ="},
 		{user + "scale = 3", "x/r.toml:4: scale: want scale ="},
 		{user + "scale.ratings = '0'", "x/r.toml:4: scale.ratings: want a list of strings"},
@@ -182,11 +195,16 @@ func TestParseErrors(t *testing.T) {
 }
 
 func TestParts(t *testing.T) {
-	r := Rubric{User: "{{{instruction}}}{response}{input} {{x}}"}
+	r := Rubric{User: "{{{instruction}}}{response}{input} {{x}}{other}{{other}}"}
 	got, err := r.Parts()
-	want := []Part{{"{", None}, {"", Instruction}, {"}", None}, {"", Response}, {"", Input}, {" {x}", None}}
+	want := []Part{{"{", None}, {"", Instruction}, {"}", None}, {"", Response}, {"", Input}, {" {x}", None}, {"", Other}, {"{other}", None}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("Parts() = %q, %v; want %q", got, err, want)
+	}
+	for text, want := range map[string]bool{r.User: true, "{other}{instruction}{response}": true, "{instruction}{response}{{other}}": false, "{other}": false, "": false} {
+		if got := (Rubric{User: text}).Pairwise(); got != want {
+			t.Errorf("%q: pairwise is %t, want %t", text, got, want)
+		}
 	}
 	if _, err := (Rubric{Name: "n", User: "\n{x}"}).Parts(); err == nil || !strings.HasPrefix(err.Error(), "rubric n: user text, line 2: unknown placeholder {x}") {
 		t.Errorf("a bad user text: %v", err)
@@ -198,8 +216,8 @@ func TestPartsKeepText(t *testing.T) {
 	double := strings.NewReplacer("{", "{{", "}", "}}")
 	text := rapid.OneOf(rapid.String(), rapid.StringMatching(`[{}a\n]{0,8}`))
 	rapid.Check(t, func(t *rapid.T) {
-		a, b, c := text.Draw(t, "a"), text.Draw(t, "b"), text.Draw(t, "c")
-		r := Rubric{User: double.Replace(a) + "{instruction}" + double.Replace(b) + "{response}" + double.Replace(c)}
+		a, b, c, d := text.Draw(t, "a"), text.Draw(t, "b"), text.Draw(t, "c"), text.Draw(t, "d")
+		r := Rubric{User: double.Replace(a) + "{instruction}" + double.Replace(b) + "{response}" + double.Replace(c) + "{other}" + double.Replace(d)}
 		parts, err := r.Parts()
 		if err != nil {
 			t.Fatal(err)
@@ -211,7 +229,7 @@ func TestPartsKeepText(t *testing.T) {
 				got.WriteString("\x00" + p.Field.String() + "\x00")
 			}
 		}
-		if want := a + "\x00instruction\x00" + b + "\x00response\x00" + c; got.String() != want {
+		if want := a + "\x00instruction\x00" + b + "\x00response\x00" + c + "\x00other\x00" + d; got.String() != want {
 			t.Fatalf("got %q, want %q", got.String(), want)
 		}
 	})
@@ -222,6 +240,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal))
 	f.Add([]byte("user = \"\"\"\n{\\u007b}\"\"\""))
 	f.Add([]byte("[[user]]\nscale.x = 1"))
+	f.Add([]byte("user = '{other}{instruction}{response}'\nscale.ratings = ['1', '2']"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := Parse("r.toml", data)
 		if err != nil {
