@@ -90,7 +90,7 @@ func agree(ctx context.Context, p pairing, c *Comparison) (Agreement, error) {
 		return Agreement{}, err
 	}
 	estimate := func(k int) Estimate {
-		return Estimate{Figure(values[k]), Figure(intervals[k].Low), Figure(intervals[k].High)}
+		return Estimate{Value: Figure(values[k]), Low: Figure(intervals[k].Low), High: Figure(intervals[k].High)}
 	}
 	g := Agreement{
 		Spearman: estimate(0), Kendall: estimate(1),

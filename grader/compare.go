@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"winnow/grader/journal"
+	"winnow/grader/metric"
 	"winnow/grader/record"
 )
 
@@ -30,22 +29,10 @@ const compareSeed = 1
 func DefaultResamples(n int) int { return max(100, min(1000, 10_000_000/max(n, 1))) }
 
 // Figure is a number that may be undefined: NaN is null in JSON.
-type Figure float64
-
-// MarshalJSON implements json.Marshaler.
-func (f Figure) MarshalJSON() ([]byte, error) {
-	if math.IsNaN(float64(f)) {
-		return []byte("null"), nil
-	}
-	return json.Marshal(float64(f))
-}
+type Figure = metric.Figure
 
 // Estimate is a figure with its bootstrap interval of 95 %.
-type Estimate struct {
-	Value Figure `json:"value"`
-	Low   Figure `json:"low"`
-	High  Figure `json:"high"`
-}
+type Estimate = metric.Estimate
 
 // Comparison is how two journals agree. Records are joined by content key.
 type Comparison struct {

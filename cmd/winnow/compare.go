@@ -6,12 +6,12 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
 	"winnow/grader"
+	"winnow/grader/record"
 	"winnow/grader/verdict"
 )
 
@@ -127,12 +127,8 @@ func (p *comparePrinter) flush() error {
 
 func (p *comparePrinter) head(c *grader.Comparison) {
 	for i, side := range []grader.Compared{c.A, c.B} {
-		var statuses []string
-		for _, s := range slices.Sorted(maps.Keys(side.Unrated)) {
-			statuses = append(statuses, fmt.Sprintf("; %d %s", side.Unrated[s], excerpt(string(s), 40)))
-		}
 		p.line("%c  %s: %s; %d entries, %d rated%s", 'A'+i, excerpt(side.Path, 120), excerpt(side.Model, 80),
-			side.Entries, side.Rated, strings.Join(statuses, ""))
+			side.Entries, side.Rated, statuses("; ", side.Unrated))
 	}
 	if len(c.Differences) == 0 {
 		p.line("the two manifests are of one judge")
@@ -198,6 +194,15 @@ func (p *comparePrinter) most(c *grader.Comparison, withData bool) {
 		}
 		p.line("%d\t%.2f\t%.2f\t%s\t%s%s", d.IndexA, d.A, d.B, change, d.Key, texts)
 	}
+}
+
+// statuses lists counts by status behind a text; "" for none.
+func statuses(text string, counts map[record.Status]int) (list string) {
+	for _, s := range slices.Sorted(maps.Keys(counts)) {
+		list += fmt.Sprintf("%s%d %s", text, counts[s], excerpt(string(s), 40))
+		text = ", "
+	}
+	return list
 }
 
 // figure is a number for people; one that is undefined is a dash.

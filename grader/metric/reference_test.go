@@ -47,6 +47,20 @@ func TestReference(t *testing.T) {
 			Q      float64
 			Value  *float64
 		}
+		Ranking []struct {
+			Scores            []float64
+			Positive          []bool
+			Weights           []int32
+			AUC, Precision    *float64
+			WeightedPrecision *float64 `json:"weighted_precision"`
+		}
+		Reliability []struct {
+			Probs    []float64
+			Outcomes []bool
+			Bins     int
+			Weights  []int32
+			Error    *float64
+		}
 	}
 	b, err := os.ReadFile("testdata/reference.json")
 	if err != nil {
@@ -57,6 +71,7 @@ func TestReference(t *testing.T) {
 	}
 	for what, n := range map[string]int{
 		"pairs": len(ref.Pairs), "auc": len(ref.AUC), "kappa": len(ref.Kappa), "calibration": len(ref.Calibration), "quantile": len(ref.Quantile),
+		"ranking": len(ref.Ranking), "reliability": len(ref.Reliability),
 	} {
 		if n != 50 {
 			t.Errorf("%d cases of %s, want 50", n, what)
@@ -90,5 +105,21 @@ func TestReference(t *testing.T) {
 	}
 	for n, c := range ref.Quantile {
 		same(t, "Quantile", n, Quantile(c.Sorted, c.Q), c.Value)
+	}
+	for n, c := range ref.Ranking {
+		r, err := NewRanking(c.Scores, c.Positive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "AUC with weights", n, r.AUC(c.Weights), c.AUC)
+		same(t, "AveragePrecision", n, r.AveragePrecision(nil), c.Precision)
+		same(t, "AveragePrecision with weights", n, r.AveragePrecision(c.Weights), c.WeightedPrecision)
+	}
+	for n, c := range ref.Reliability {
+		r, err := NewReliability(c.Probs, c.Outcomes, c.Bins)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "Reliability.Error", n, r.Error(c.Weights), c.Error)
 	}
 }

@@ -11,7 +11,7 @@ import scipy
 import sklearn
 from scipy import stats
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import cohen_kappa_score, confusion_matrix, roc_auc_score
+from sklearn.metrics import average_precision_score, cohen_kappa_score, confusion_matrix, roc_auc_score
 
 warnings.simplefilter("ignore")  # of undefined figures: they are null here
 rng = np.random.default_rng(20240711)
@@ -92,7 +92,35 @@ for c in range(CASES):
     q = [0.0, 0.025, 0.5, 0.9, 1.0][c // 5 % 5]
     quantile.append({"sorted": v.tolist(), "q": q, "value": plain(np.quantile(v, q))})
 
-sections = {"pairs": pairs, "auc": auc, "kappa": kappa, "calibration": calibration, "quantile": quantile}
+ranking = []  # with weights, as a resample has them
+for c in range(CASES):
+    n = [4, 9, 30, 60][c % 4]
+    positive = rng.random(n) < 0.4
+    positive[:2] = [True, False]
+    scores = numbers(c % 5, n) + (positive * (c % 3)).astype(float)
+    weights = rng.integers(0, 4, n)
+    weights[:2] = [1, 2]
+    ranking.append({
+        "scores": scores.tolist(), "positive": positive.tolist(), "weights": weights.tolist(),
+        "auc": plain(roc_auc_score(positive, scores, sample_weight=weights)),
+        "precision": plain(average_precision_score(positive, scores)),
+        "weighted_precision": plain(average_precision_score(positive, scores, sample_weight=weights)),
+    })
+
+reliability = []  # each record as often as its weight says
+for case in calibration:
+    p, outcome = np.array(case["probs"]), np.array(case["outcomes"])
+    weights = rng.integers(0, 4, len(p))
+    weights[0] = 1
+    p_many, outcome_many = np.repeat(p, weights), np.repeat(outcome, weights)
+    outcome_true, predicted = calibration_curve(outcome_many, p_many, n_bins=case["bins"])
+    edges = np.linspace(0, 1, case["bins"] + 1)
+    count = np.bincount(np.searchsorted(edges[1:-1], p_many), minlength=case["bins"])
+    ece = (np.abs(outcome_true - predicted) * count[count > 0]).sum() / len(p_many)
+    reliability.append({"probs": case["probs"], "outcomes": case["outcomes"], "bins": case["bins"], "weights": weights.tolist(), "error": plain(ece)})
+
+sections = {"pairs": pairs, "auc": auc, "kappa": kappa, "calibration": calibration, "quantile": quantile,
+            "ranking": ranking, "reliability": reliability}
 print('{"made_with": "scipy %s, scikit-learn %s, numpy %s"' % (scipy.__version__, sklearn.__version__, np.__version__))
 for name, cases in sections.items():
     print(',"%s": [' % name)
