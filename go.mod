@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/BurntSushi/toml v1.6.0
 	github.com/ebitengine/purego v0.11.3
+	github.com/expr-lang/expr v1.17.8
 	github.com/gpustack/gguf-parser-go v0.28.1
 	github.com/klauspost/compress v1.18.3
 	github.com/nikolalohinski/gonja/v2 v2.9.1

@@ -57,12 +57,22 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 	different := selection.New(scale)
 	layout, err := each(open, o.Limit, func(turns []*record.Record) error {
 		c := newCandidate(known, turns, o.Turns)
-		last := turns[len(turns)-1] // its input is all that was said before
-		duplicates.Add(last, c.entry.Key, chosen.Add(c.judged()), c.entry.Value())
-		if o.Diverse > 0 {
-			different.Add(chosen.Passes(c.judged()), [3]string{last.Instruction, last.Input, last.Response}, c.entry.Value())
+		last, judged := turns[len(turns)-1], c.judged() // its input is all that was said before
+		rated := chosen.Add(judged)
+		if o.Dedup.On() {
+			worth := c.entry.Value()
+			if o.Rule.Where != nil { // a better rated one that does not pass must not stand for one that does
+				rated = chosen.Passes(judged)
+			}
+			if o.Rule.By != nil {
+				worth = chosen.Worth(judged)
+			}
+			duplicates.Add(last, c.entry.Key, rated, worth)
 		}
-		return nil
+		if o.Diverse > 0 {
+			different.Add(chosen.Passes(judged), [3]string{last.Instruction, last.Input, last.Response}, c.entry.Value())
+		}
+		return place(last, chosen.Err())
 	})
 	if err != nil {
 		return nil, err
@@ -106,6 +116,9 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 			return fmt.Errorf("%s: record %d changed while it was being filtered: run again when nothing writes to the file", rec.Where(), rec.Index)
 		}
 		v := chosen.Verdict(n, c.judged())
+		if err := place(rec, chosen.Err()); err != nil {
+			return err
+		}
 		twin, twice := found.Lookup(n)
 		if twice {
 			v = verdict.Verdict{Decision: verdict.Drop, Reason: twin.Reason()}
@@ -147,6 +160,20 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 		}
 	}
 	return report, nil
+}
+
+// Vocabulary is what expressions of a rule can name of the records that a journal with
+// this manifest has.
+func Vocabulary(m journal.Manifest) verdict.Vocabulary {
+	return verdict.Vocabulary{Criteria: m.Criteria(), Signals: m.Signals, Calibrated: m.Calibration != nil}
+}
+
+// place says of which record an expression's error is.
+func place(rec *record.Record, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: record %d: %w", rec.Where(), rec.Index, err)
 }
 
 // diverse adds to the verdict on a record that the rule keeps what became of it among

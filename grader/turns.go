@@ -204,6 +204,10 @@ func (c *candidate) mean(scale rating.Scale, criterion int) (mean rating.Rating)
 
 // judged is the candidate as package verdict sees it.
 func (c *candidate) judged() verdict.Candidate {
-	e := &c.entry
-	return verdict.Candidate{Key: e.Key, Index: e.Index, Status: e.Status, Reason: e.Reason, Ratings: e.Ratings, Parts: c.parts}
+	e, last := &c.entry, c.turns[len(c.turns)-1]
+	return verdict.Candidate{
+		Key: e.Key, Index: e.Index, Status: e.Status, Reason: e.Reason, Ratings: e.Ratings, Parts: c.parts,
+		Signals: e.Signals, Calibrated: e.Calibrated, Tokens: e.Tokens, Truncated: e.Cut > 0,
+		Position: c.turns[0].Index, Turns: len(c.turns), Instruction: last.Instruction, Input: last.Input, Response: last.Response,
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"winnow/grader/data"
 	"winnow/grader/dedup"
 	"winnow/grader/journal"
+	"winnow/grader/rating"
 	"winnow/grader/record"
 	"winnow/grader/verdict"
 )
@@ -24,12 +25,15 @@ func filterCommand() *cli.Command {
   winnow filter data.json -m model.gguf --min 4.5 -o kept.json
   winnow filter data.json --scores scores.jsonl --top 9000 -o kept.json
   winnow filter data.json --scores scores.jsonl --top 9000 --dedup near -o kept.json
+  winnow filter data.json --scores scores.jsonl --where 'rating >= 4 && ifd < 1 && length < 2048' -o kept.json
 
 With a model, records that the scores file does not have yet are graded first.
 With --scores alone nothing is graded and no model is needed. What is kept
 leaves in the file's own form, byte for byte, or in the format that --to names. A
 conversation is kept or dropped as a whole: --turns says what its turns' ratings
 come to.
+
+` + whereHelp + `
 
 ` + dataHelp + `
 
@@ -44,14 +48,17 @@ names end with .gz or .zst are compressed.`,
 
 func ruleFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.Float64Flag{Name: "min", Value: verdict.DefaultMin, DefaultText: fmt.Sprintf("%g, if there is no --top either", verdict.DefaultMin), Usage: "keep expected ratings of `X` and more"},
+		&cli.Float64Flag{Name: "min", Value: verdict.DefaultMin, DefaultText: fmt.Sprintf("%g, if there is no --top or --where either", verdict.DefaultMin), Usage: "keep expected ratings of `X` and more"},
 		&cli.Float64Flag{Name: "min-prob", DefaultText: "not asked", Usage: "keep if the probability of a rating of --min or more is at least `Q`"},
 		&cli.IntFlag{Name: "top", DefaultText: "not asked", Usage: "keep the `N` best"},
 		&cli.Float64Flag{Name: "top-percent", DefaultText: "not asked", Usage: "keep the best `P` percent of the rated records"},
+		whereFlag(),
+		&cli.StringFlag{Name: "by", DefaultText: "rating", Usage: "order the records of --top and --top-percent by the number `EXPR`, higher first"},
 		&cli.StringFlag{Name: "turns", Value: string(grader.MinTurn), Usage: "a conversation's rating is that of its worst turn, the mean, or that of its last turn: `min|mean|last`"},
 	}
 }
 
+// ruleOf returns the rule of the flags, but for their expressions.
 func ruleOf(c *cli.Context) verdict.Rule {
 	float := func(name string) *float64 {
 		if !c.IsSet(name) {
@@ -81,6 +88,9 @@ func filterOrSelect(c *cli.Context, diverse int) error {
 	turns, err := grader.ParseTurns(c.String("turns"))
 	if err != nil {
 		return usageError{fmt.Errorf("--turns: %w", err)}
+	}
+	if err := checkExpressions(c); err != nil {
+		return err
 	}
 	alike, err := dedupOf(c)
 	if err != nil {
@@ -128,7 +138,8 @@ type filterRun struct {
 	src                   source
 	turns                 grader.Turns
 	dedup                 dedup.Options
-	diverse               int // records to keep that differ most; 0 if that is not asked for
+	diverse               int          // records to keep that differ most; 0 if that is not asked for
+	rule                  verdict.Rule // known when the scores file's manifest is
 	scores, kept, dropped string
 	layout                record.Layout // of kept and dropped; nil for the source's own
 }
@@ -162,9 +173,12 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := ruleOf(f.c).Validate(run.engine.Rubrics[0].Scale); err != nil {
-			return nil, usageError{err} // before hours of grading
+		if !f.c.IsSet("where") {
+			if err := ruleOf(f.c).Validate(run.engine.Rubrics[0].Scale); err != nil {
+				return nil, usageError{err} // before a model is loaded
+			}
 		}
+		run.accept = f.compile // before hours of grading
 		if _, err := run.grade(f.c.Context); err != nil {
 			return nil, err
 		}
@@ -183,19 +197,36 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 	if !ok {
 		return nil, fmt.Errorf("scores file %s is missing or empty: grade first, or give a model with -m", f.scores)
 	}
+	m, err := journal.ReadManifest(f.scores)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.compile(m); err != nil {
+		return nil, err
+	}
 	_, index, err := journal.Read(f.scores)
 	return index, err
 }
 
+// compile makes the rule, whose expressions name what a journal with this manifest has.
+func (f *filterRun) compile(m journal.Manifest) (err error) {
+	r := ruleOf(f.c)
+	if r.Where, r.By, err = expressions(f.c, grader.Vocabulary(m)); err != nil {
+		return err
+	}
+	if f.diverse > 0 {
+		r = diverseRule(r, m.Scale.Values[0])
+	}
+	if err := r.Validate(rating.Scale(m.Scale)); err != nil {
+		return usageError{err}
+	}
+	f.rule = r
+	return nil
+}
+
 // decide writes the kept and dropped records and what is printed about them.
 func (f *filterRun) decide(index *journal.Index) (_ *grader.Report, err error) {
-	o := grader.FilterOptions{Rule: ruleOf(f.c), Turns: f.turns, Dedup: f.dedup, Diverse: f.diverse, Limit: f.src.limit, Layout: f.layout}
-	if f.diverse > 0 {
-		o.Rule = diverseRule(f.c, index.Scale().Values[0])
-	}
-	if err := o.Rule.Validate(index.Scale()); err != nil {
-		return nil, usageError{err}
-	}
+	o := grader.FilterOptions{Rule: f.rule, Turns: f.turns, Dedup: f.dedup, Diverse: f.diverse, Limit: f.src.limit, Layout: f.layout}
 	kept, err := createOutput(f.kept, f.c.App.Writer)
 	if err != nil {
 		return nil, err

@@ -111,6 +111,7 @@ type gradeRun struct {
 	inside   bool                                            // the engine is in this process
 	options  grader.GradeOptions
 	progress *progress
+	accept   func(journal.Manifest) error // may refuse the run before anything is rated; nil for no one
 }
 
 func newGradeRun(c *cli.Context, src gradeSource, journalPath string) (*gradeRun, error) {
@@ -169,7 +170,13 @@ func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	j, err := journal.Open(r.journal, grader.Manifest(e, r.options))
+	m := grader.Manifest(e, r.options)
+	if r.accept != nil {
+		if err := r.accept(m); err != nil {
+			return nil, err
+		}
+	}
+	j, err := journal.Open(r.journal, m)
 	if err != nil {
 		return nil, err
 	}

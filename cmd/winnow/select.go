@@ -19,11 +19,13 @@ func selectCommand() *cli.Command {
   winnow select data.json --scores scores.jsonl --diverse --top 9000 -o kept.json
   winnow select data.json --scores scores.jsonl --diverse --min 4 --dedup near --top 9000 -o kept.json
 
-Of the records that --min, --min-prob and --dedup leave, the best rated one is kept,
+Of the records that --min, --min-prob, --where and --dedup leave, the best rated one is kept,
 then again and again the one whose rating times its distance to all that is kept
 is greatest. The distance is one of words and of pairs of words, not of meaning.
 Nothing is graded: winnow grade does that before. What is kept leaves as winnow
 filter writes it, in the order of DATA.
+
+` + whereHelp + `
 
 ` + dataHelp,
 		Flags: slices.Concat(sourceFlags(), rejectFlags(), dedupFlags(), []cli.Flag{
@@ -31,6 +33,7 @@ filter writes it, in the order of DATA.
 			&cli.IntFlag{Name: "top", Usage: "keep `N` records"},
 			&cli.Float64Flag{Name: "min", DefaultText: "the scale's lowest", Usage: "choose among expected ratings of `X` and more"},
 			&cli.Float64Flag{Name: "min-prob", DefaultText: "not asked", Usage: "choose among records whose probability of a rating of --min or more is at least `Q`"},
+			whereFlag(),
 			&cli.StringFlag{Name: "turns", Value: string(grader.MinTurn), Usage: "a conversation's rating is that of its worst turn, the mean, or that of its last turn: `min|mean|last`"},
 		}, outputFlags()),
 		OnUsageError: onUsageError,
@@ -60,12 +63,11 @@ func selectRecords(c *cli.Context) error {
 	return filterOrSelect(c, c.Int("top"))
 }
 
-// diverseRule is the rule that says among which records diverse ones are chosen: by
-// default all that are rated.
-func diverseRule(c *cli.Context, lowest float64) verdict.Rule {
-	r := ruleOf(c)
+// diverseRule makes of a rule that which says among which records diverse ones are chosen:
+// by default all that are rated.
+func diverseRule(r verdict.Rule, lowest float64) verdict.Rule {
 	r.Top = nil
-	if r.Min == nil && r.MinProb == nil {
+	if r.Min == nil && r.MinProb == nil && r.Where == nil {
 		r.Min = &lowest
 	}
 	return r

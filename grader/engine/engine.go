@@ -2,9 +2,10 @@
 // grader that links C++.
 //
 // What all prompts share is decoded once and stays in the cache under every
-// sequence id. A batch holds whole prompts behind it; each carries the inner
-// nodes of the scale's trie beside it, so that one pass gives the probability of
-// every rating string. Afterwards the batch's cells are freed at once.
+// sequence id of theirs. A batch holds whole prompts behind it; each carries the
+// inner nodes of the scale's trie beside it, so that one pass gives the probability
+// of every rating string. Signals take more rows of that pass, the output of a layer,
+// and sequences that stand beside the prompt. Afterwards the batch's cells are freed.
 package engine
 
 import (

@@ -132,7 +132,7 @@ func (l *lane) rate(batch []*grader.Prompt, out []grader.Outcome) (w grader.Work
 	return w, nil
 }
 
-// prime puts the prefix into the empty cache, under every sequence id.
+// prime puts the prefix into the empty cache, under every sequence id that shares it.
 func (l *lane) prime() error {
 	if l.primed {
 		return nil

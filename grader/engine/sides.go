@@ -172,8 +172,10 @@ func (e *Engine) countAsked(rec *record.Record) (int, error) {
 // another process.
 func (e *Engine) checkPrompt(p *grader.Prompt) error {
 	ok := len(p.Tokens) > 0 && 0 <= p.From && p.From <= p.To && p.To <= len(p.Tokens) && len(p.Sides) <= len(e.sides.list)
+	unknown := func(t int32) bool { return t < 0 || int(t) >= e.model.Vocab().Size() }
+	ok = ok && !slices.ContainsFunc(p.Tokens[p.From:p.To], unknown) // their rows are read before they are decoded
 	for _, s := range p.Sides {
-		ok = ok && 1 <= s.From && s.From <= len(s.Tokens)
+		ok = ok && 1 <= s.From && s.From <= len(s.Tokens) && !slices.ContainsFunc(s.Tokens, unknown)
 	}
 	if !ok {
 		return fmt.Errorf("a prompt of %d tokens with its response from %d to %d and %d sequences beside it: this engine has not made it", len(p.Tokens), p.From, p.To, len(p.Sides))

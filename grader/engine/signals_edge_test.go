@@ -76,10 +76,14 @@ func TestSignalsErrors(t *testing.T) {
 	for name, spoil := range map[string]func(p *grader.Prompt){
 		"no tokens": func(p *grader.Prompt) { p.Tokens = nil },
 		"before":    func(p *grader.Prompt) { p.From = -1 },
-		"turned":    func(p *grader.Prompt) { p.From, p.To = p.To, p.From },
-		"behind":    func(p *grader.Prompt) { p.To = len(p.Tokens) + 1 },
-		"side":      func(p *grader.Prompt) { p.Sides = []grader.Side{{Tokens: []int32{1}}} },
-		"sides":     func(p *grader.Prompt) { p.Sides = slices.Repeat(p.Sides, 2) },
+		"token": func(p *grader.Prompt) {
+			p.Tokens = slices.Clone(p.Tokens)
+			p.Tokens[p.To-1] = 1 << 30
+		},
+		"turned": func(p *grader.Prompt) { p.From, p.To = p.To, p.From },
+		"behind": func(p *grader.Prompt) { p.To = len(p.Tokens) + 1 },
+		"side":   func(p *grader.Prompt) { p.Sides = []grader.Side{{Tokens: []int32{1}}} },
+		"sides":  func(p *grader.Prompt) { p.Sides = slices.Repeat(p.Sides, 2) },
 	} {
 		bad := *good
 		spoil(&bad)

@@ -14,12 +14,15 @@ import (
 
 // Selection applies a rule to candidates that come twice: all are added first,
 // then each gets its verdict, because a budget depends on all of them. It keeps
-// about 20 bytes of a candidate, and 40 more of one that competes for a budget.
+// about 20 bytes of a candidate, and 48 more of one that competes for a budget.
 // It is for one goroutine.
 type Selection struct {
 	rule     Rule
 	scale    rating.Scale
 	criteria []string
+	where    *evaluation // nil without a condition
+	by       *evaluation // nil if expected values order a budget
+	err      error       // the first one of an expression
 	rows     []row
 	rivals   []rival // those that pass the limit, if there is a budget
 	rated    int
@@ -37,6 +40,7 @@ const withdrawn = -1
 
 // rival is what a budget needs of a candidate: of all its criteria the least.
 type rival struct {
+	by         float64 // what orders before the next two; 0 for all without such an order
 	value, top float64 // expected value; probability of the scale's highest rating
 	index      int     // in its source
 	row        int32
@@ -45,8 +49,19 @@ type rival struct {
 // Select returns an empty Selection by the rule for ratings on this scale, one
 // for each criterion.
 func (r Rule) Select(scale rating.Scale, criteria []string) *Selection {
-	return &Selection{rule: r, scale: scale, criteria: criteria}
+	s := &Selection{rule: r, scale: scale, criteria: criteria}
+	if r.Where != nil {
+		s.where = r.Where.evaluation()
+	}
+	if r.By != nil {
+		s.by = r.By.evaluation()
+	}
+	return s
 }
+
+// Err returns the first error of the rule's expressions, such as a division by zero.
+// With one the verdicts mean nothing.
+func (s *Selection) Err() error { return s.err }
 
 // Len returns the number of candidates added.
 func (s *Selection) Len() int { return len(s.rows) }
@@ -65,11 +80,11 @@ func (s *Selection) Add(c Candidate) (rated bool) {
 		return false
 	}
 	s.rated++
-	if s.rule.Top == nil && s.rule.TopPercent == nil {
-		return true
-	}
-	if _, value, limit := s.measure(c); value >= limit {
+	if s.rule.budgeted() && s.passes(c) {
 		v := rival{value: math.Inf(1), top: math.Inf(1), index: c.Index, row: int32(len(s.rows) - 1)}
+		if s.by != nil {
+			v.by = s.order(c)
+		}
 		for _, x := range c.Ratings {
 			v.value, v.top = min(v.value, x.Value), min(v.top, x.Probs[len(x.Probs)-1])
 		}
@@ -78,14 +93,50 @@ func (s *Selection) Add(c Candidate) (rated bool) {
 	return true
 }
 
-// Passes reports whether a candidate is rated and passes the limits of the rule,
-// whatever its budget.
-func (s *Selection) Passes(c Candidate) bool {
-	if s.unrated(c) != "" {
-		return false
-	}
+// Passes reports whether a candidate is rated and passes the limits and the condition of
+// the rule, whatever its budget.
+func (s *Selection) Passes(c Candidate) bool { return s.unrated(c) == "" && s.passes(c) }
+
+// passes is Passes of a rated candidate.
+func (s *Selection) passes(c Candidate) bool {
 	_, value, limit := s.measure(c)
-	return value >= limit
+	return value >= limit && s.holds(c)
+}
+
+// Worth returns what a budget orders rated candidates by before all else: By, or the
+// least expected value.
+func (s *Selection) Worth(c Candidate) float64 {
+	switch {
+	case s.unrated(c) != "":
+		return math.NaN()
+	case s.by != nil:
+		return s.order(c)
+	}
+	_, value := s.least(c, s.expected)
+	return value
+}
+
+// holds reports whether the condition holds for a rated candidate, if there is one.
+func (s *Selection) holds(c Candidate) bool {
+	if s.where == nil {
+		return true
+	}
+	ok, err := s.where.holds(s.scale, &c)
+	s.fail(err)
+	return ok
+}
+
+// order returns the value of By.
+func (s *Selection) order(c Candidate) float64 {
+	x, err := s.by.number(s.scale, &c)
+	s.fail(err)
+	return x
+}
+
+func (s *Selection) fail(err error) {
+	if s.err == nil {
+		s.err = err
+	}
 }
 
 // Withdraw drops the nth candidate added, from 0, which is rated: it takes no place of
@@ -114,13 +165,20 @@ func (s *Selection) Verdict(n int, c Candidate) Verdict {
 	at, value, limit := s.measure(c)
 	ok := value >= limit // false for NaN
 	reason := s.compared(c, at, value, limit)
+	if ok && s.where != nil {
+		ok = s.holds(c)
+		reason = join(reason, s.where.told())
+	}
 	switch {
 	case !ok:
 		return Verdict{Drop, reason}
 	case s.budget < 0:
 		return Verdict{Keep, reason}
 	}
-	if (len(s.criteria) > 1 || c.Parts != nil) && (!s.rule.limited() || s.rule.MinProb != nil) {
+	if s.by != nil {
+		x := s.order(c)
+		reason = join(reason, "by "+s.by.text+": "+s.by.show(x))
+	} else if (len(s.criteria) > 1 || c.Parts != nil) && (!s.rule.limited() || s.rule.MinProb != nil) {
 		at, value := s.least(c, s.expected)
 		what := "rating "
 		if len(s.criteria) > 1 {
@@ -145,6 +203,9 @@ func (s *Selection) rank() {
 	s.rivals = slices.DeleteFunc(s.rivals, func(v rival) bool { return s.rows[v.row].rank == withdrawn })
 	s.budget = s.rule.budget(s.rated)
 	slices.SortFunc(s.rivals, func(a, b rival) int {
+		if c := cmp.Compare(b.by, a.by); c != 0 { // NaN is less than all others
+			return c
+		}
 		if c := cmp.Compare(b.value, a.value); c != 0 {
 			return c
 		}

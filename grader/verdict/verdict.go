@@ -37,10 +37,19 @@ type Candidate struct {
 	// Parts says for each rating which part of the record it is of, such as "turn 2
 	// of 3", for the reason; nil if each is of the whole record.
 	Parts []string
+
+	// What expressions can see beside the ratings.
+	Signals                      []float64 // as Vocabulary.Signals; NaN where one is undefined
+	Calibrated                   float64   // if Vocabulary.Calibrated
+	Position                     int       // in the data, from 0; Index is that of the run that rated it
+	Tokens                       int       // of the prompt
+	Truncated                    bool      // whether tokens of the record were left out
+	Turns                        int       // of a conversation; 0 or 1 of any other record
+	Instruction, Input, Response string    // of the last turn
 }
 
 // DefaultMin is the least rating to keep where a rule names neither a limit
-// nor a budget: that of the AlpaGasus paper on its scale of 0 to 5.
+// nor a condition nor a budget: that of the AlpaGasus paper on its scale of 0 to 5.
 const DefaultMin = 4.5
 
 // Rule says which rated records to keep. What is nil is not asked for; a rule
@@ -48,8 +57,9 @@ const DefaultMin = 4.5
 // several criteria, each has to reach a limit, and the least of a record's
 // ratings is the one that competes for a budget.
 //
-// For a budget the higher expected value is the better one. Of equal ones that
-// with more probability on the scale's highest rating is the better; then the
+// For a budget the higher expected value is the better one, or with By the higher
+// value of that, undefined ones last. Of equal ones that with the higher expected value,
+// then with more probability on the scale's highest rating is the better; then the
 // smaller key, then the smaller index.
 type Rule struct {
 	// Min is the least expected value to keep. With MinProb it is the value
@@ -60,8 +70,14 @@ type Rule struct {
 	// that the rating is Min or more.
 	MinProb *float64
 
-	// Top is how many records to keep at most: the best of those that pass Min
-	// and MinProb, or of all rated ones if neither is given.
+	// Where must hold for a record to be kept, beside Min and MinProb.
+	Where *Condition
+
+	// By orders a budget.
+	By *Order
+
+	// Top is how many records to keep at most: the best of those that pass Min,
+	// MinProb and Where, or of all rated ones if none of them is given.
 	Top *int
 
 	// TopPercent is Top as a percentage of the rated records, whether or not
@@ -83,6 +99,8 @@ func (r Rule) Validate(scale rating.Scale) error {
 		return fmt.Errorf("the rule keeps the top %s %%: give more than 0 and at most 100", number(*r.TopPercent))
 	case r.MinProb != nil && !(*r.MinProb > 0 && *r.MinProb <= 1):
 		return fmt.Errorf("the rule asks for a probability of %s: give more than 0 and at most 1", number(*r.MinProb))
+	case r.By != nil && !r.budgeted():
+		return fmt.Errorf("the rule orders by %s, but keeps all that pass: give how many to keep as well", r.By)
 	}
 	if highest := scale.Values[len(scale.Values)-1]; r.limited() && !(r.min() <= highest) {
 		return fmt.Errorf("the rule asks for a rating of %s, but the scale's highest is %s: give a minimum on the scale", number(r.min()), number(highest))
@@ -92,8 +110,11 @@ func (r Rule) Validate(scale rating.Scale) error {
 
 // limited says whether a rating has a limit to pass.
 func (r Rule) limited() bool {
-	return r.Min != nil || r.MinProb != nil || r.Top == nil && r.TopPercent == nil
+	return r.Min != nil || r.MinProb != nil || r.Where == nil && !r.budgeted()
 }
+
+// budgeted says whether the number of kept records has a limit.
+func (r Rule) budgeted() bool { return r.Top != nil || r.TopPercent != nil }
 
 func (r Rule) min() float64 {
 	if r.Min == nil {
