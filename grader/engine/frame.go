@@ -93,7 +93,11 @@ func (e *Engine) checkFrames() error {
 		}
 		other, _ := split(f.Segments())
 		if f.Prefix() != e.frames[0].Prefix() || !slices.Equal(head, other) {
-			return fmt.Errorf("rubrics %s and %s differ before the end of the record, so they cannot share its pass: use rubrics that name their criterion behind the record, such as accuracy and helpfulness, or grade with one after the other, each with a scores file of its own", a.Name, b.Name)
+			examples := ""
+			if len(a.Examples)+len(b.Examples) > 0 {
+				examples = " (examples stand there too, each with the words and the cue around it)"
+			}
+			return fmt.Errorf("rubrics %s and %s differ before the end of the record%s, so they cannot share its pass: use rubrics that name their criterion behind the record, such as accuracy and helpfulness, or grade with one after the other, each with a scores file of its own", a.Name, b.Name, examples)
 		}
 	}
 	return nil

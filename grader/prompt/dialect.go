@@ -3,6 +3,7 @@ package prompt
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"unicode"
 
@@ -99,9 +100,40 @@ func (g *generation) Execute(r *exec.Renderer, _ *nodes.ControlStructureBlock) e
 	return r.ExecuteWrapper(g.body)
 }
 
-// methods returns the methods of values. Three of those of strings are not the
-// engine's own: it strips no white space at one end and replaces only with a
-// count.
+// items is a list whose first item can be reached from its end: the engine's own
+// lists have no item -n where they have n.
+type items []any
+
+// GetItem implements exec.ItemGetter.
+func (l items) GetItem(key any) (*exec.Value, bool) {
+	i, ok := key.(int)
+	if i < 0 {
+		i += len(l)
+	}
+	if !ok || i < 0 || i >= len(l) {
+		return exec.AsValue(nil), false
+	}
+	return exec.AsValue(l[i]), true
+}
+
+// splitter makes a method that splits a string give items.
+func splitter(split exec.Method[string]) exec.Method[string] {
+	return func(s string, self *exec.Value, args *exec.VarArgs) (any, error) {
+		list, err := split(s, self, args)
+		if err != nil {
+			return nil, err
+		}
+		var l items
+		for v := reflect.ValueOf(list); v.Kind() == reflect.Slice && len(l) < v.Len(); {
+			l = append(l, v.Index(len(l)).String())
+		}
+		return l, nil
+	}
+}
+
+// methods returns the methods of values. Some of those of strings are not the
+// engine's own: it strips no white space at one end, replaces only with a count,
+// and splits into lists that lack an item (see items).
 func methods() exec.Methods {
 	str := map[string]exec.Method[string]{
 		"lstrip": stripper(strings.TrimLeftFunc, strings.TrimLeft),
@@ -125,6 +157,9 @@ func methods() exec.Methods {
 		if m, ok := builtins.Methods.Str.Get(name); ok {
 			str[name] = m
 		}
+	}
+	for _, name := range []string{"rsplit", "split", "splitlines"} {
+		str[name] = splitter(str[name])
 	}
 	m := builtins.Methods
 	m.Str = exec.NewMethodSet(str)

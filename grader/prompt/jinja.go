@@ -47,7 +47,7 @@ func Jinja(text, bos, eos string) (Template, error) {
 		return Template{}, err
 	}
 	render := func(msgs []Message, addGenerationPrompt bool) (string, error) {
-		list := make([]any, len(msgs))
+		list := make(items, len(msgs))
 		for i, m := range msgs {
 			list[i] = map[string]any{"role": m.Role, "content": m.Content}
 		}

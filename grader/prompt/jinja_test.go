@@ -25,6 +25,9 @@ func TestJinja(t *testing.T) {
 		{"{% macro m(x) %}<{{ x }}>{% endmacro %}{{ m('a') }}{{ m(x='b') }}", "<a><b>", ""},
 		{"{% generation %}a{% endgeneration %}", "a", ""},
 		{"{{ 'abc'.startswith('a') }}{{ 'a,b'.split(',')[-1] }}{{ '{}!'.format('x') }}", "Truebx!", ""},
+		{"{{ 'ab'.split(',')[-1].upper() }}{{ 'a,b'.split(',')[-2] }}{{ 'ab'.split(',')[-2] }}{{ 'ab'.split(',')[1] }}{{ 'a,b'.rsplit(',')[0] }}", "ABaa", ""},
+		{"{{ 'a b'.split(' ') | length }}{% for x in 'a,b'.split(',') %}<{{ x }}>{% endfor %}{{ 'a,b'.split(',') | join('-') }}{{ 'a,b,c'.split(',')[1:] | last }}", "2<a><b>a-bc", ""},
+		{"{{ messages[-1].content }}{{ messages[-2] is defined }}{{ messages[::-1][0].role }}{{ messages[0:] | length }}", "hiFalseuser1", ""},
 
 		{"a{{ raise_exception('no tools here') }}", "", "it says: no tools here"},
 		{"a{{ raise_exception() }}", "", "it says: no reason given"},

@@ -67,7 +67,8 @@ type Frame struct {
 // NewFrame renders the rubric with the first of these that keeps its texts as
 // they are: the model's own template, llama.cpp's built-in one for it, a plain
 // layout. Where a template takes no system message, the system text is put in
-// front of the user message, with an empty line between.
+// front of the first user message, with an empty line between. The rubric's examples
+// are turns before the record's and part of the prefix.
 func NewFrame(r rubric.Rubric, m Model) (*Frame, error) {
 	parts, err := r.Parts()
 	if err != nil {
@@ -78,7 +79,11 @@ func NewFrame(r rubric.Rubric, m Model) (*Frame, error) {
 
 // newFrame makes a frame of these parts, whatever the rubric's user text is.
 func newFrame(r rubric.Rubric, parts []rubric.Part, m Model) (*Frame, error) {
-	marks, err := chooseMarks(m.Template, m.BOS, m.EOS, r.System, r.User)
+	users, answers, err := turns(r)
+	if err != nil {
+		return nil, err
+	}
+	marks, err := chooseMarks(slices.Concat(users, answers, []string{m.Template, m.BOS, m.EOS, r.System, r.User})...)
 	if err != nil {
 		return nil, fmt.Errorf("rubric %s: %w", r.Name, err)
 	}
@@ -90,14 +95,19 @@ func newFrame(r rubric.Rubric, parts []rubric.Part, m Model) (*Frame, error) {
 		}
 	}
 
+	users = append(users, user.String())
+
 	var notes []string
 	templates, refused := m.templates()
 	notes = append(notes, refused...)
 	for _, t := range templates {
-		out, how, err := t.frame(r.System, user.String(), marks)
+		out, how, err := t.frame(r.System, users, marks)
 		if err != nil {
 			notes = append(notes, fmt.Sprintf("template %q not used: %v", t.Source, err))
 			continue
+		}
+		for _, a := range answers {
+			out = strings.Replace(out, marks[None], a, 1)
 		}
 		f := &Frame{source: t.Source}
 		f.cut(out, marks)
@@ -110,6 +120,19 @@ func newFrame(r rubric.Rubric, parts []rubric.Part, m Model) (*Frame, error) {
 		return f, nil
 	}
 	return nil, fmt.Errorf("rubric %s: no template can hold it: %s", r.Name, strings.Join(notes, "; "))
+}
+
+// turns returns what the user says and what the grader answers in each of the
+// rubric's examples.
+func turns(r rubric.Rubric) (users, answers []string, err error) {
+	for _, e := range r.Examples {
+		user, answer, err := r.Turn(e)
+		if err != nil {
+			return nil, nil, err
+		}
+		users, answers = append(users, user), append(answers, answer)
+	}
+	return users, answers, nil
 }
 
 // Prefix returns the trusted text before the first of a record's texts. It is
@@ -183,11 +206,11 @@ func (f *Frame) hash(cue string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// chooseMarks returns a mark for each field: a private-use character that stands
-// in none of the texts.
+// chooseMarks returns a mark for each field, and for None the one that stands for
+// the answers of examples: private-use characters that stand in none of the texts.
 func chooseMarks(texts ...string) ([Other + 1]string, error) {
 	var marks [Other + 1]string
-	f := Instruction
+	f := None
 	for c := rune(0xE000); c <= 0xF8FF; c++ {
 		if slices.ContainsFunc(texts, func(s string) bool { return strings.ContainsRune(s, c) }) {
 			continue
@@ -197,5 +220,5 @@ func chooseMarks(texts ...string) ([Other + 1]string, error) {
 			return marks, nil
 		}
 	}
-	return marks, errors.New("its text and the model's template use all private-use characters (U+E000 to U+F8FF): want at least four of them free")
+	return marks, errors.New("its text and the model's template use all private-use characters (U+E000 to U+F8FF): want at least five of them free")
 }

@@ -28,8 +28,11 @@ func Parse(name string, data []byte) (Rubric, error) {
 	if err != nil {
 		return Rubric{}, f.errorf(0, "not valid TOML: %w", err)
 	}
-	known := []string{"description", "system", "user", "cue", "scale", "scale.ratings", "scale.values"}
+	known := []string{"description", "system", "user", "cue", "scale", "scale.ratings", "scale.values", "examples"}
 	for _, key := range f.md.Keys() {
+		if len(key) > 1 && key[0] == "examples" {
+			continue // checked with the examples
+		}
 		if !slices.Contains(known, key.String()) {
 			return Rubric{}, f.errorf(f.line(key...), "unknown key %s: want %s", key, strings.Join(known, ", "))
 		}
@@ -45,6 +48,9 @@ func Parse(name string, data []byte) (Rubric, error) {
 		return Rubric{}, err
 	}
 	if r.Scale, err = f.scale(); err != nil {
+		return Rubric{}, err
+	}
+	if r.Examples, err = f.examples(r); err != nil {
 		return Rubric{}, err
 	}
 	return r, nil

@@ -38,8 +38,51 @@ type Rubric struct {
 	User        string // the user message, with placeholders; see Parts
 	Cue         string // what the answer begins with before its rating; may be empty
 	Scale       rating.Scale
+	Examples    []Example // rated before the record, in this order; may be none
 
 	source string
+}
+
+// Example is a record with the rating that the rubric wants for it. It is shown
+// to the grader as a turn of the chat before the record, so it is part of what all
+// records share. It is the rubric's own text, trusted as the rest of it.
+type Example struct {
+	Instruction string
+	Input       string
+	Response    string
+	Other       string // of a rubric that compares two responses
+	Rating      string // one of the scale's strings
+}
+
+// text returns the example's text for the place of a field.
+func (e Example) text(f Field) string {
+	switch f {
+	case Instruction:
+		return e.Instruction
+	case Input:
+		return e.Input
+	case Response:
+		return e.Response
+	case Other:
+		return e.Other
+	}
+	return ""
+}
+
+// Turn returns what the user says and what the grader answers where an example is
+// shown: the user text with the example in its placeholders; the cue and the
+// rating.
+func (r Rubric) Turn(e Example) (user, answer string, err error) {
+	parts, err := r.Parts()
+	if err != nil {
+		return "", "", err
+	}
+	var b strings.Builder
+	for _, p := range parts {
+		b.WriteString(p.Text)
+		b.WriteString(e.text(p.Field))
+	}
+	return b.String(), r.Cue + e.Rating, nil
 }
 
 // Shipped returns the rubrics of the program: the default one, then the others
@@ -124,8 +167,9 @@ func LoadAll(list string) ([]Rubric, error) {
 func (r Rubric) Source() string { return r.source }
 
 // SHA256 returns, in hexadecimal digits, a hash of all that decides a rating:
-// the system text, the user text, the cue and the scale. Rubrics that differ in
-// name, description or comments only have the same one.
+// the system text, the user text, the cue, the scale and, if there are any, the
+// examples. Rubrics that differ in name, description or comments only have the
+// same one.
 func (r Rubric) SHA256() string {
 	h := sha256.New()
 	put := func(s string) { h.Write(fmt.Appendf(nil, "%d:%s,", len(s), s)) }
@@ -137,6 +181,15 @@ func (r Rubric) SHA256() string {
 	}
 	for _, v := range r.Scale.Values {
 		put(strconv.FormatFloat(v, 'g', -1, 64))
+	}
+	if len(r.Examples) > 0 { // a rubric without keeps the hash that it had before there were any
+		put("examples 1")
+		put(strconv.Itoa(len(r.Examples)))
+	}
+	for _, e := range r.Examples {
+		for _, s := range []string{e.Instruction, e.Input, e.Response, e.Other, e.Rating} {
+			put(s)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -239,6 +239,7 @@ func TestPartsKeepText(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal))
 	f.Add([]byte("user = \"\"\"\n{\\u007b}\"\"\""))
+	f.Add([]byte(withExamples))
 	f.Add([]byte("[[user]]\nscale.x = 1"))
 	f.Add([]byte("user = '{other}{instruction}{response}'\nscale.ratings = ['1', '2']"))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -254,6 +255,11 @@ func FuzzParse(f *testing.F) {
 		}
 		if err := r.Scale.Validate(); err != nil {
 			t.Errorf("Parse accepts a bad scale: %v", err)
+		}
+		for _, e := range r.Examples {
+			if _, _, err := r.Turn(e); err != nil {
+				t.Errorf("Parse accepts an example that has no turn: %v", err)
+			}
 		}
 	})
 }
