@@ -163,7 +163,7 @@ func (e *estimates) run(ctx context.Context, resamples int) error {
 		return fmt.Errorf("evaluating: %w", err)
 	}
 	for k, f := range e.figures {
-		*e.to[k] = Estimate{Figure(f(nil)), Figure(intervals[k].Low), Figure(intervals[k].High)}
+		*e.to[k] = Estimate{Value: Figure(f(nil)), Low: Figure(intervals[k].Low), High: Figure(intervals[k].High)}
 	}
 	return nil
 }

@@ -44,6 +44,8 @@ or rank correlations with scores); what --cut keeps; how true the probabilities 
 and the AUC among records of about the same length, since length alone foretells much.
 A number that is high where records are bad has an AUC below 0.5 and is shown so.
 
+--half B with the seed that winnow calibrate had is what it held out, if that was half.
+
 Intervals are of 95 %, by percentile bootstrap over records, or pairs, with a fixed
 seed.`,
 		Flags: append(append(gradingFlags(), dataFlags()...),

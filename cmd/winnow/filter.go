@@ -182,6 +182,8 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 		if _, err := run.grade(f.c.Context); err != nil {
 			return nil, err
 		}
+	} else if f.c.String("calibration") != "" {
+		return nil, usagef("--calibration needs a model to grade with: give -m, or add the probabilities to --scores with winnow calibrate --apply")
 	} else if f.src.rejects != "" || f.src.strict {
 		if _, err := f.src.scan(); err != nil {
 			return nil, err

@@ -49,6 +49,7 @@ func engineFlags() []cli.Flag {
 func gradingFlags() []cli.Flag {
 	return append(engineFlags(),
 		&cli.Float64Flag{Name: "max-off-scale", Value: defaultMaxOffScale, Usage: "no rating if more than this `SHARE` of the probability is on answers that are no rating"},
+		&cli.StringFlag{Name: "calibration", Usage: "`FILE` of winnow calibrate: entries get the probability that the record is to be kept; the signals that it reads are computed"},
 		&cli.BoolFlag{Name: "in-process", Usage: "keep the engine in this process, for debugging and measuring: if it crashes, the run ends"},
 	)
 }

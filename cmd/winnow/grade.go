@@ -8,10 +8,12 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"winnow/grader"
+	"winnow/grader/calibration"
 	"winnow/grader/engine"
 	"winnow/grader/journal"
 	"winnow/grader/placement"
 	"winnow/grader/record"
+	"winnow/grader/signal"
 )
 
 func gradeCommand() *cli.Command {
@@ -112,6 +114,8 @@ type gradeRun struct {
 	options  grader.GradeOptions
 	progress *progress
 	accept   func(journal.Manifest) error // may refuse the run before anything is rated; nil for no one
+
+	calibration *calibration.File // nil for none
 }
 
 func newGradeRun(c *cli.Context, src gradeSource, journalPath string) (*gradeRun, error) {
@@ -130,12 +134,17 @@ func newGradeRun(c *cli.Context, src gradeSource, journalPath string) (*gradeRun
 		return nil, err
 	}
 	run := &gradeRun{src: src, journal: journalPath, engine: eo, inside: c.Bool("in-process"), options: gopts, progress: newProgress(c.App.ErrWriter)}
+	if path := c.String("calibration"); path != "" {
+		if run.calibration, err = readCalibration(path); err != nil {
+			return nil, err
+		}
+	}
 	run.settle = func(o *engine.Options, gpus []placement.Device) error {
 		if err := applyProfile(c, o, gpus); err != nil {
 			return err
 		}
 		keepJudge(c, o, &run.options, journalPath)
-		return nil
+		return run.addSignals(o)
 	}
 	if ofFiles {
 		run.shard = files.shard
@@ -159,6 +168,29 @@ func (r *gradeRun) open(ctx context.Context) (grader.Engine, error) {
 	return openEngine(o)
 }
 
+// addSignals asks for what the calibration reads. A hidden state that nothing else asks
+// for is not written down.
+func (r *gradeRun) addSignals(o *engine.Options) error {
+	if r.calibration == nil {
+		return nil
+	}
+	set, layer, err := r.calibration.Needs()
+	if err != nil {
+		return err
+	}
+	r.options.DropHidden = set.Has(signal.Hidden) && !o.Signals.Has(signal.Hidden)
+	o.Signals = o.Signals.Union(set)
+	if layer < 0 {
+		return nil
+	}
+	if at := layer + 1; o.HiddenLayer == 0 {
+		o.HiddenLayer = at // the engine counts from 1
+	} else if o.HiddenLayer != at {
+		return usagef("--hidden-layer %d: the calibration reads layer %d", o.HiddenLayer, at)
+	}
+	return nil
+}
+
 // grade makes sure that the journal has an entry for every record.
 func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 	sum, err := r.src.scan()
@@ -170,6 +202,11 @@ func (r *gradeRun) grade(ctx context.Context) (_ *gradeSummary, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
+	if r.calibration != nil {
+		if r.options.Calibration, err = r.calibration.Bind(e.Manifest()); err != nil {
+			return nil, err
+		}
+	}
 	m := grader.Manifest(e, r.options)
 	if r.accept != nil {
 		if err := r.accept(m); err != nil {

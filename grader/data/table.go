@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -83,6 +84,10 @@ func (t *csvTable) Row(cells []any) error {
 		case int64:
 			t.line = strconv.AppendInt(t.line, x, 10)
 		case float64:
+			if t.formulas && math.IsInf(x, 1) {
+				t.line = append(t.line, "Infinity"...) // +Inf would be a formula
+				continue
+			}
 			t.line = strconv.AppendFloat(t.line, x, 'g', -1, 64)
 		case bool:
 			t.line = strconv.AppendBool(t.line, x)

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -24,7 +25,7 @@ func TestCSVTable(t *testing.T) {
 	for _, row := range [][]any{
 		{"plain", int64(-1), 0.1, true}, {nil, nil, nil, nil}, {"", int64(0), -2.0, false},
 		{"=1+1", nil, nil, nil}, {"+1", nil, nil, nil}, {"-1", nil, nil, nil}, {"@a", nil, nil, nil}, {"\ta", nil, nil, nil}, {"\ra", nil, nil, nil},
-		{"a=\"1\",\n2\x00", nil, 1e21, nil},
+		{"a=\"1\",\n2\x00", nil, 1e21, nil}, {nil, nil, math.Inf(1), nil},
 	} {
 		if err := table.Row(row); err != nil {
 			t.Fatal(err)
@@ -33,7 +34,7 @@ func TestCSVTable(t *testing.T) {
 	if err := table.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := "text,n,x,b\nplain,-1,0.1,true\n,,,\n,0,-2,false\n'=1+1,,,\n'+1,,,\n'-1,,,\n'@a,,,\n'\ta,,,\n\"'\ra\",,,\n\"a=\"\"1\"\",\n2\x00\",,1e+21,\n"
+	want := "text,n,x,b\nplain,-1,0.1,true\n,,,\n,0,-2,false\n'=1+1,,,\n'+1,,,\n'-1,,,\n'@a,,,\n'\ta,,,\n\"'\ra\",,,\n\"a=\"\"1\"\",\n2\x00\",,1e+21,\n,,Infinity,\n"
 	if b.String() != want {
 		t.Errorf("table\n%q\nwant\n%q", b.String(), want)
 	}

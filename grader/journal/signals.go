@@ -212,13 +212,18 @@ func (m Manifest) measuredDifferences(run Manifest, this, that string, advice bo
 			return
 		}
 		diff := fmt.Sprintf("%s: %s has %s, %s has %s", field, this, journal, that, run)
-		if advice {
+		if advice && flags != "" {
 			diff += " (" + flags + ")"
 		}
 		diffs = append(diffs, diff)
 	}
-	differ("signals", m.signals(), run.signals(), m.signalFlags())
-	differ("hidden state", m.Hidden.String(), run.Hidden.String(), m.signalFlags())
+	flags := m.signalFlags()
+	if ours, others := m.Hidden.String(), run.Hidden.String(); ours == others {
+		differ("signals", m.signals(), run.signals(), flags)
+	} else { // the same flags for both, once
+		differ("signals", m.signals(), run.signals(), "")
+		differ("hidden state", ours, others, flags)
+	}
 	switch a, b := m.Calibration, run.Calibration; {
 	case a != nil && b != nil && a.SHA256 != b.SHA256:
 		x, y := abbreviate(a.SHA256), abbreviate(b.SHA256)
@@ -262,15 +267,16 @@ func (m Manifest) signalFlags() string {
 		flags = "--signals " + set.String()
 	}
 	if m.Hidden != nil {
-		flags += fmt.Sprintf(" --hidden-layer %d", m.Hidden.Layer+1) // the flag counts layers from 1
+		flags += fmt.Sprintf(" --hidden-layer %d", m.Hidden.Layer+1)
 	}
 	return flags + " goes on with it"
 }
 
-// String says which state it is, "none" for nil.
+// String says which state it is, the layer counted from 1 as by --hidden-layer;
+// "none" for nil.
 func (h *Hidden) String() string {
 	if h == nil {
 		return "none"
 	}
-	return fmt.Sprintf("%d numbers of layer %d", h.Size, h.Layer)
+	return fmt.Sprintf("%d numbers of layer %d", h.Size, h.Layer+1)
 }

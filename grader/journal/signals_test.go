@@ -257,14 +257,14 @@ func TestMeasuredMismatch(t *testing.T) {
 	}{
 		{full, func(m *Manifest) { *m = renamed }, nil},
 		{full, func(m *Manifest) { *m = plain }, []string{
-			"signals: the journal has response_tokens nll ppl ifd, this run has none (--signals tokens,nll,ifd,hidden --hidden-layer 4 goes on with it)",
-			"hidden state: the journal has 4 numbers of layer 3, this run has none (--signals tokens,nll,ifd,hidden --hidden-layer 4 goes on with it)",
+			"signals: the journal has response_tokens nll ppl ifd, this run has none",
+			"hidden state: the journal has 4 numbers of layer 4, this run has none (--signals tokens,nll,ifd,hidden --hidden-layer 4 goes on with it)",
 			"calibration: the journal has own.cal.json, this run has none (--calibration with that file goes on with it)",
 		}},
 		{plain, func(m *Manifest) { m.Signals = full.Signals }, []string{"signals: the journal has none, this run has response_tokens nll ppl ifd (--signals none goes on with it)"}},
 		{plain, func(m *Manifest) { m.Calibration = full.Calibration }, []string{"calibration: the journal has none, this run has own.cal.json (leave out --calibration)"}},
 		{full, func(m *Manifest) { m.Signals = []string{"nll", "ppl"} }, []string{"signals: the journal has response_tokens nll ppl ifd, this run has nll ppl (--signals tokens,nll,ifd,hidden --hidden-layer 4 goes on with it)"}},
-		{full, func(m *Manifest) { m.Hidden = &Hidden{2, 4} }, []string{"hidden state: the journal has 4 numbers of layer 3, this run has 4 numbers of layer 2 (--signals tokens,nll,ifd,hidden --hidden-layer 4 goes on with it)"}},
+		{full, func(m *Manifest) { m.Hidden = &Hidden{2, 4} }, []string{"hidden state: the journal has 4 numbers of layer 4, this run has 4 numbers of layer 3 (--signals tokens,nll,ifd,hidden --hidden-layer 4 goes on with it)"}},
 		{full, func(m *Manifest) { m.Calibration = &Calibration{"x", "00"} }, []string{"calibration sha256: the journal has 0c0c0c0c0c0c…, this run has 00 (--calibration with the file that was own.cal.json)"}},
 	} {
 		path, _ := written(t, tc.m, nil)

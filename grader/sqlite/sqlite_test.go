@@ -22,7 +22,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	rows := [][]any{
-		{"=1+1", 0.1, int64(math.MinInt64), true}, {nil, nil, nil, nil}, {"", 0.0, int64(0), false}, {"a\x00b'\"\n", 1e-45, int64(1), true},
+		{"=1+1", 0.1, int64(math.MinInt64), true}, {nil, nil, nil, nil}, {"", 0.0, int64(0), false}, {"a\x00b'\"\n", 1e-45, int64(1), true}, {nil, math.Inf(1), nil, nil},
 	}
 	for _, row := range rows {
 		if err := table.Row(row); err != nil {
@@ -47,7 +47,7 @@ func TestTable(t *testing.T) {
 	}()
 	got := query(t, db, `SELECT text, "p_""0.5", n, "select" FROM ratings`)
 	want := [][]any{
-		{"=1+1", 0.1, int64(math.MinInt64), int64(1)}, {nil, nil, nil, nil}, {"", 0.0, int64(0), int64(0)}, {"a\x00b'\"\n", 1e-45, int64(1), int64(1)},
+		{"=1+1", 0.1, int64(math.MinInt64), int64(1)}, {nil, nil, nil, nil}, {"", 0.0, int64(0), int64(0)}, {"a\x00b'\"\n", 1e-45, int64(1), int64(1)}, {nil, math.Inf(1), nil, nil},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("rows\n%#v\nwant\n%#v", got, want)
