@@ -70,7 +70,7 @@ if [[ -n $labels ]]; then
         scores=$work/$name-labelled.jsonl
         measure what=labels "label=$field" "records=$records" "rubric=$rubric" -- \
             "$winnow" evaluate "$chosen" --label "$field" --data "$data" -m "$model" -r "$rubric" --signals "$signals" \
-            --max-off-scale 1 --scores "$scores" --json ${extra[@]+"${extra[@]}"}
+            --scores "$scores" --json ${extra[@]+"${extra[@]}"}
         for seed in ${seeds//,/ }; do
             # --force: what is not accepted is measured too, and says so.
             measure what=calibration "label=$field" "records=$records" "rubric=$rubric" "seed=$seed" -- \
