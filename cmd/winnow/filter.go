@@ -25,6 +25,7 @@ func filterCommand() *cli.Command {
   winnow filter data.json -m model.gguf --min 4.5 -o kept.json
   winnow filter data.json --scores scores.jsonl --top 9000 -o kept.json
   winnow filter data.json --scores scores.jsonl --top 9000 --dedup near -o kept.json
+  winnow filter data.json --cascade small.gguf,large.gguf --min 4.5 --agreement 0.95 -o kept.json
   winnow filter data.json --scores scores.jsonl --where 'rating >= 4 && ifd < 1 && length < 2048' -o kept.json
 
 With a model, records that the scores file does not have yet are graded first.
@@ -35,12 +36,14 @@ come to.
 
 ` + whereHelp + `
 
+` + cascadeHelp + `
+
 ` + dataHelp + `
 
 Without -o the files are named after the first DATA, in the current folder:
 DATA.kept and DATA.dropped with its extension, or with that of --to. Files whose
 names end with .gz or .zst are compressed.`,
-		Flags:        slices.Concat(sourceFlags(), rejectFlags(), ruleFlags(), dedupFlags(), gradingFlags(), outputFlags()),
+		Flags:        slices.Concat(sourceFlags(), rejectFlags(), ruleFlags(), dedupFlags(), gradingFlags(), cascadeFlags(), outputFlags()),
 		OnUsageError: onUsageError,
 		Action:       filter,
 	}
@@ -90,6 +93,9 @@ func filterOrSelect(c *cli.Context, diverse int) error {
 		return usageError{fmt.Errorf("--turns: %w", err)}
 	}
 	if err := checkExpressions(c); err != nil {
+		return err
+	}
+	if err := checkCascade(c, []string{"where", "by", "min-prob", "top"}, nil); err != nil {
 		return err
 	}
 	alike, err := dedupOf(c)
@@ -168,7 +174,11 @@ func (f *filterRun) checkPaths() error {
 // ratings returns the scores file's index, graded up to date if a model is
 // meant. Grading keeps no ratings in memory: the file is read when it is over.
 func (f *filterRun) ratings() (*journal.Index, error) {
-	if f.diverse == 0 && (!f.c.IsSet("scores") || f.c.IsSet("model")) {
+	if f.c.IsSet("cascade") {
+		if err := f.cascade(); err != nil {
+			return nil, err
+		}
+	} else if f.diverse == 0 && (!f.c.IsSet("scores") || f.c.IsSet("model")) {
 		run, err := newGradeRun(f.c, f.src, f.scores)
 		if err != nil {
 			return nil, err
@@ -213,7 +223,11 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 // compile makes the rule, whose expressions name what a journal with this manifest has.
 func (f *filterRun) compile(m journal.Manifest) (err error) {
 	r := ruleOf(f.c)
-	if r.Where, r.By, err = expressions(f.c, grader.Vocabulary(m)); err != nil {
+	if f.c.IsSet("cascade") {
+		if r, err = cascadeRule(m); err != nil {
+			return err
+		}
+	} else if r.Where, r.By, err = expressions(f.c, grader.Vocabulary(m)); err != nil {
 		return err
 	}
 	if f.diverse > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -14,6 +15,7 @@ import (
 	"winnow/grader/placement"
 	"winnow/grader/record"
 	"winnow/grader/signal"
+	"winnow/grader/verdict"
 )
 
 func gradeCommand() *cli.Command {
@@ -25,6 +27,7 @@ func gradeCommand() *cli.Command {
   winnow grade data.json -m model.gguf -o scores.jsonl
   winnow grade 'part-*.jsonl.gz' -m model.gguf -o scores.jsonl --rejects rejects.jsonl
   winnow grade data.json -m model.gguf -o scores.jsonl --signals nll,ifd
+  winnow grade data.json --cascade small.gguf,large.gguf --min 4.5 --agreement 0.95 -o scores.jsonl
 
 The scores file is a journal: batches are on the disk as soon as they are rated,
 so a run that was killed goes on where it stopped. A scores file of
@@ -39,19 +42,26 @@ filter --where use them.
 DATA may hold conversations ("messages" or "conversations"): each turn of the
 assistant is rated, with what comes before it as its context.
 
+` + cascadeHelp + `
+
 ` + dataHelp + `
 
 --shard 2/8 rates one of eight parts of DATA, for the second of eight machines that
 need not know of each other; its scores file is DATA.scores-2-of-8.jsonl. winnow
 merge puts the eight files together, to the same bytes that it makes of the file of
 one machine. Which part a record belongs to is decided by its texts alone.`,
-		Flags: append(append(append(sourceFlags(), rejectFlags()...), gradingFlags()...),
+		Flags: append(slices.Concat(sourceFlags(), rejectFlags(), gradingFlags(), cascadeFlags()),
+			&cli.Float64Flag{Name: "min", DefaultText: fmt.Sprintf("%g, if there is no --top-percent either", verdict.DefaultMin), Usage: "with --cascade: the large model keeps ratings of `X` and more"},
+			&cli.Float64Flag{Name: "top-percent", DefaultText: "not asked", Usage: "with --cascade: the large model keeps what is as good as the best `P` percent of the sample"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o", "scores"}, Usage: "scores `FILE` (default: the first DATA's name with .scores.jsonl, in the current folder)"},
 			&cli.StringFlag{Name: "shard", Usage: "rate part I of N alone: `I/N`, such as 2/8; --limit counts records of the whole"},
 			&cli.BoolFlag{Name: "json", Usage: "print a summary as one line of JSON"},
 		),
 		OnUsageError: onUsageError,
 		Action: func(c *cli.Context) error {
+			if err := checkCascade(c, []string{"shard"}, []string{"min", "top-percent"}); err != nil {
+				return err
+			}
 			src, err := sourceOf(c)
 			if err != nil {
 				return err
@@ -75,6 +85,9 @@ one machine. Which part a record belongs to is decided by its texts alone.`,
 			}
 			if src.rejects == "-" && c.Bool("json") {
 				return usagef("--rejects - leaves no room on stdout for --json")
+			}
+			if c.IsSet("cascade") {
+				return gradeCascade(c, src, path)
 			}
 			run, err := newGradeRun(c, src, path)
 			if err != nil {
