@@ -75,7 +75,7 @@ func reportOf(t *testing.T, p *Plan, known Ratings, again ...Again) *Report {
 
 // own is a rating of a record that only its key decides, from low to high.
 func own(r *record.Record, low, high float64) float64 {
-	return low + (high-low)*rand.New(rand.NewPCG(5, drawHash(r.Key, 0))).Float64()
+	return low + (high-low)*rand.New(rand.NewPCG(5, r.Key.Lot(drawn, 0))).Float64()
 }
 
 // perfect rates as a good judge would.

@@ -7,8 +7,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -61,7 +59,7 @@ func Draw(ctx context.Context, src record.Source, limit, n int, seed uint64) (*S
 			s.LeftOut[record.EmptyResponse]++
 		default:
 			s.Eligible++
-			d.add(rec, drawHash(rec.Key, seed))
+			d.add(rec, rec.Key.Lot(drawn, seed))
 		}
 	}
 	d.settle()
@@ -71,12 +69,8 @@ func Draw(ctx context.Context, src record.Source, limit, n int, seed uint64) (*S
 	return s, nil
 }
 
-// drawHash is where a record stands among all.
-func drawHash(key record.Key, seed uint64) uint64 {
-	b := append([]byte("audit\x00"), key[:]...)
-	sum := sha256.Sum256(binary.LittleEndian.AppendUint64(b, seed))
-	return binary.LittleEndian.Uint64(sum[:])
-}
+// drawn is the purpose of the lots that a sample is drawn by.
+const drawn = "audit"
 
 // lot is a record with its place.
 type lot struct {

@@ -3,8 +3,6 @@ package cascade
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"slices"
@@ -29,9 +27,7 @@ type place struct {
 }
 
 func placeOf(key record.Key, seed uint64) place {
-	b := binary.LittleEndian.AppendUint64([]byte("cascade"), seed)
-	sum := sha256.Sum256(append(b, key[:]...))
-	return place{at: binary.BigEndian.Uint64(sum[:8]), key: key}
+	return place{at: key.Lot("cascade", seed), key: key}
 }
 
 // first returns the first n in that order.

@@ -8,8 +8,6 @@ package gold
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,12 +19,10 @@ import (
 // Half returns which half of the gold a record belongs to, 0 or 1. It depends on the
 // record's texts and the seed alone, so that what is learned on one half can be
 // measured on the other by any other run.
-func Half(key record.Key, seed uint64) int {
-	var n [8]byte
-	binary.LittleEndian.PutUint64(n[:], seed)
-	sum := sha256.Sum256(append(n[:], key[:]...))
-	return int(sum[0] & 1)
-}
+func Half(key record.Key, seed uint64) int { return int(key.Lot(Part, seed) >> 63) }
+
+// Part is the purpose of the lots that halves, and other shares, of the gold are drawn by.
+const Part = "half"
 
 // Kind is what a file of gold holds.
 type Kind string

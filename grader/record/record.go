@@ -110,6 +110,17 @@ func hashOf(prefix string, parts ...[]byte) Key {
 	return k
 }
 
+// Lot returns a number that stands for a draw: of a record it depends on purpose and
+// seed alone, and numbers of different records, purposes or seeds have nothing to do with
+// one another. So a record is in the same half, or sample, whatever else is in the data.
+func (k Key) Lot(purpose string, seed uint64) uint64 {
+	h := sha256.New()
+	h.Write([]byte(purpose + "\x00"))
+	h.Write(binary.LittleEndian.AppendUint64(nil, seed))
+	h.Write(k[:])
+	return binary.LittleEndian.Uint64(h.Sum(nil))
+}
+
 // String returns the key as 32 hexadecimal digits.
 func (k Key) String() string { return hex.EncodeToString(k[:]) }
 
