@@ -47,6 +47,9 @@ mkdir -p "$work"
 touch "$out"
 helper() { "$python" "$root/bench/judges.py" "$@"; }
 
+# names LIST: rubrics without folders and endings.
+names() { local list=() r; for r in ${1//,/ }; do r=${r##*/}; list+=("${r%.toml}"); done; local IFS=,; echo "${list[*]}"; }
+
 # measure KEY... -- COMMAND...: runs a command that prints a line of JSON, unless OUT has it.
 measure() {
     local key=()
@@ -68,12 +71,12 @@ if [[ -n $labels ]]; then
         chosen=$work/labels-$field-$records.jsonl
         "$python" "$root/bench/rubrics.py" labels "$labels" "$field" --records "$records" --seed 1 >"$chosen"
         scores=$work/$name-labelled.jsonl
-        measure what=labels "label=$field" "records=$records" "rubric=$rubric" -- \
+        measure what=labels "label=$field" "records=$records" "rubric=$(names "$rubric")" -- \
             "$winnow" evaluate "$chosen" --label "$field" --data "$data" -m "$model" -r "$rubric" --signals "$signals" \
             --scores "$scores" --json ${extra[@]+"${extra[@]}"}
         for seed in ${seeds//,/ }; do
             # --force: what is not accepted is measured too, and says so.
-            measure what=calibration "label=$field" "records=$records" "rubric=$rubric" "seed=$seed" -- \
+            measure what=calibration "label=$field" "records=$records" "rubric=$(names "$rubric")" "seed=$seed" -- \
                 "$winnow" calibrate "$chosen" --label "$field" --data "$data" --scores "$scores" --seed "$seed" --force --json \
                 -o "$work/$name-$field-$seed.cal.json"
         done
@@ -81,13 +84,13 @@ if [[ -n $labels ]]; then
 fi
 if [[ -n $pairs ]]; then
     for how in "$rubric" pairwise; do
-        measure what=pairs "rubric=$how" -- \
-            "$winnow" evaluate "$pairs" -m "$model" -r "$how" --max-off-scale 1 --scores "$work/$name-pairs-$how.jsonl" --json ${extra[@]+"${extra[@]}"}
+        measure what=pairs "rubric=$(names "$how")" -- \
+            "$winnow" evaluate "$pairs" -m "$model" -r "$how" --max-off-scale 1 --scores "$work/$name-pairs-$(names "$how").jsonl" --json ${extra[@]+"${extra[@]}"}
     done
 fi
 if [[ -n $audit ]]; then
     for how in alpagasus-accuracy "$rubric"; do
-        measure what=audit "rubric=$how" "sample=$audit" -- \
-            "$winnow" audit "$data" -m "$model" -r "$how" --sample "$audit" --max-off-scale 1 -o "$work/$name-audit-$how.jsonl" --json ${extra[@]+"${extra[@]}"}
+        measure what=audit "rubric=$(names "$how")" "sample=$audit" -- \
+            "$winnow" audit "$data" -m "$model" -r "$how" --sample "$audit" --max-off-scale 1 -o "$work/$name-audit-$(names "$how").jsonl" --json ${extra[@]+"${extra[@]}"}
     done
 fi
