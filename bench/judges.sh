@@ -2,7 +2,7 @@
 # Measures how good a model is as a judge, with winnow's own commands: how well its
 # rating and signals foretell labels, what calibrations make of them, which of two
 # responses it prefers, how it stands an audit. Each result is a line of OUT.jsonl; it can
-# be stopped and started again. Scores files are kept in OUT.jsonl.scores/.
+# be stopped and started again, and run for several models at a time. Scores files are kept in OUT.jsonl.scores/.
 # Usage: bench/judges.sh [OPTION...] MODEL.gguf OUT.jsonl
 #   --data DATA --labels LABELS.jsonl  labelled records; --label FIELD as often as there are (default: kept_accuracy)
 #   --records N     as bench/rubrics.sh: some of the labels, half of them positive; 0 for all (default)
@@ -57,13 +57,13 @@ measure() {
     shift
     if helper has "$out" "model=$name" "${key[@]}"; then return; fi
     local code=0
-    "$@" >"$work/result.json" || code=$?
+    "$@" >"$work/result-$$.json" || code=$?
     # 3: some records have no rating; the result says how many.
     if [[ $code -ne 0 && $code -ne 3 ]]; then
         echo "judges.sh: ${key[*]}: ended with code $code" >&2
         exit "$code"
     fi
-    helper add "$out" "$work/result.json" "model=$name" "${key[@]}"
+    helper add "$out" "$work/result-$$.json" "model=$name" "${key[@]}"
 }
 
 if [[ -n $labels ]]; then
