@@ -1,7 +1,6 @@
 package grader
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,13 +24,14 @@ type Ratings interface {
 // FilterOptions says what Filter decides on and where the records go.
 type FilterOptions struct {
 	Rule    verdict.Rule
-	Turns   Turns         // how a conversation's rating comes of its turns'; MinTurn if empty
-	Dedup   dedup.Options // drop duplicates before a budget counts
-	Diverse int           // of what the rule keeps, keep so many that differ most; 0 for all
-	Limit   int           // decide on this many records of the source, a conversation being one; 0 for all
-	Kept    io.Writer     // takes kept records, as they were read
-	Dropped io.Writer     // takes all others, each with its verdict; nil to leave them out
-	Layout  record.Layout // in which records are written; nil for the source's own
+	Turns   Turns             // how a conversation's rating comes of its turns'; MinTurn if empty
+	Dedup   dedup.Options     // drop duplicates before a budget counts
+	Pick    selection.Options // of what the rule keeps, keep what this picks; nothing is left out without a rule of its own
+	By      *verdict.Order    // what selection.Deita orders by; the rating if nil
+	Limit   int               // decide on this many records of the source, a conversation being one; 0 for all
+	Kept    io.Writer         // takes kept records, as they were read
+	Dropped io.Writer         // takes all others, each with its verdict; nil to leave them out
+	Layout  record.Layout     // in which records are written; nil for the source's own
 
 	// Visit sees every record with its verdict, in order; nil for no one. Of a
 	// conversation it sees the first turn and the entry that stands for all.
@@ -50,11 +50,11 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 	if err != nil {
 		return nil, err
 	}
-	if o.Diverse < 0 || o.Diverse > 0 && (o.Rule.Top != nil || o.Rule.TopPercent != nil) {
-		return nil, fmt.Errorf("%d diverse records of those that a rule keeps: want 0 or more, and a rule without a budget", o.Diverse)
-	}
 	chosen := o.Rule.Select(scale, criteria)
-	different := selection.New(scale)
+	different, err := newPicker(&o, scale, criteria)
+	if err != nil {
+		return nil, err
+	}
 	layout, err := each(open, o.Limit, func(turns []*record.Record) error {
 		c := newCandidate(known, turns, o.Turns)
 		last, judged := turns[len(turns)-1], c.judged() // its input is all that was said before
@@ -69,8 +69,8 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 			}
 			duplicates.Add(last, c.entry.Key, rated, worth)
 		}
-		if o.Diverse > 0 {
-			different.Add(chosen.Passes(judged), [3]string{last.Instruction, last.Input, last.Response}, c.entry.Value())
+		if err := different.add(last, &c, chosen.Passes(judged), judged); err != nil {
+			return err
 		}
 		return place(last, chosen.Err())
 	})
@@ -80,15 +80,11 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 	found := duplicates.Resolve()
 	for n := range found.All() {
 		chosen.Withdraw(n)
-		if o.Diverse > 0 {
-			different.Withdraw(n)
-		}
+		different.withdraw(n)
 	}
-	var picks *selection.Picks
-	if o.Diverse > 0 {
-		if picks, err = different.Pick(context.Background(), nil, o.Diverse); err != nil {
-			return nil, fmt.Errorf("pick diverse records: %w", err)
-		}
+	picks, err := different.pick()
+	if err != nil {
+		return nil, err
 	}
 
 	if o.Layout != nil {
@@ -123,8 +119,10 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 		if twice {
 			v = verdict.Verdict{Decision: verdict.Drop, Reason: twin.Reason()}
 		}
+		var pick selection.Pick
 		if picks != nil {
-			if pick, ok := picks.Lookup(n); ok {
+			var ok bool
+			if pick, ok = picks.Lookup(n); ok {
 				v = diverse(v, pick)
 			}
 		}
@@ -142,6 +140,9 @@ func Filter(open func() (record.Source, error), known Ratings, o FilterOptions) 
 		said := newNote(&c, v, criteria)
 		if twice {
 			said.DuplicateOf, said.Similarity = &twin.Index, &twin.Similarity
+		}
+		if pick.Like != nil {
+			said.Resembles, said.Cosine = &pick.Like.Index, &pick.Like.Similarity
 		}
 		return dropped.WriteNote(rec, said)
 	})
@@ -174,16 +175,6 @@ func place(rec *record.Record, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: record %d: %w", rec.Where(), rec.Index, err)
-}
-
-// diverse adds to the verdict on a record that the rule keeps what became of it among
-// the diverse ones.
-func diverse(v verdict.Verdict, pick selection.Pick) verdict.Verdict {
-	if pick.Rank == 0 {
-		v.Decision = verdict.Drop
-	}
-	v.Reason += ", " + pick.Reason()
-	return v
 }
 
 // each visits the records of a source up to limit, each with all its turns, and
@@ -237,6 +228,9 @@ type note struct {
 
 	DuplicateOf *int     `json:"duplicate_of,omitempty"` // the index of the record that stands for it
 	Similarity  *float64 `json:"similarity,omitempty"`
+
+	Resembles *int     `json:"resembles,omitempty"` // the index of the kept record that it is too similar to
+	Cosine    *float64 `json:"cosine,omitempty"`
 }
 
 // turnNote is what is known of a record or of a turn.

@@ -75,7 +75,7 @@ func TestFilterWhere(t *testing.T) {
 			"drop: duplicate of record 1", "keep: where words > 1: words 3, rank 1 of 2, budget 9", "drop: where words > 1: words 1", "keep: where words > 1: words 6, rank 2 of 2, budget 9", "review: wrong_type"}},
 		"the better duplicate by another order": {FilterOptions{Dedup: near, Rule: verdict.Rule{By: by(t, "calibrated"), TopPercent: ptr(34.0)}}, []string{
 			"keep: by calibrated: 1.00, rank 1 of 3, budget 1", "drop: duplicate of record 0", "drop: by calibrated: 0.80, rank 2 of 3, budget 1", "drop: by calibrated: 0.70, rank 3 of 3, budget 1", "review: wrong_type"}},
-		"among what differs": {FilterOptions{Diverse: 1, Rule: verdict.Rule{Where: where(t, "tokens == 40 && !truncated")}}, []string{
+		"among what differs": {FilterOptions{Pick: most(1), Rule: verdict.Rule{Where: where(t, "tokens == 40 && !truncated")}}, []string{
 			"keep: where tokens == 40 && !truncated: tokens 40, truncated false, pick 1 of 1", "drop: where tokens == 40 && !truncated: tokens 40, truncated true",
 			"drop: where tokens == 40 && !truncated: tokens 40, truncated false, not among", "drop: where tokens == 40 && !truncated: tokens 40, truncated true", "review: wrong_type"}},
 	} {

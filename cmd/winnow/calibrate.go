@@ -208,15 +208,16 @@ func lengthsOf(open func() (record.Source, error), keep map[record.Key]bool) (_ 
 	}
 }
 
+// hashFile returns the SHA-256 of a file's bytes as they are, compressed or not.
 func hashFile(path string) (_ string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("reading labels: %w", err)
+		return "", fmt.Errorf("hash file: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("reading labels: %w", err)
+		return "", fmt.Errorf("hash file: %w", err)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

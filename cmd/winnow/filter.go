@@ -13,6 +13,7 @@ import (
 	"winnow/grader/journal"
 	"winnow/grader/rating"
 	"winnow/grader/record"
+	"winnow/grader/selection"
 	"winnow/grader/verdict"
 )
 
@@ -78,11 +79,11 @@ func ruleOf(c *cli.Context) verdict.Rule {
 	return r
 }
 
-func filter(c *cli.Context) error { return filterOrSelect(c, 0) }
+func filter(c *cli.Context) error { return filterOrSelect(c, selection.Options{}) }
 
-// filterOrSelect keeps what the rule keeps or, if diverse is not 0, so many of those
-// that differ most.
-func filterOrSelect(c *cli.Context, diverse int) error {
+// filterOrSelect keeps what the rule keeps and, if anything is to be picked, of that what
+// is picked.
+func filterOrSelect(c *cli.Context, pick selection.Options) error {
 	src, err := sourceOf(c)
 	if err != nil {
 		return err
@@ -102,7 +103,7 @@ func filterOrSelect(c *cli.Context, diverse int) error {
 	if err != nil {
 		return err
 	}
-	f := &filterRun{c: c, turns: turns, dedup: alike, diverse: diverse, kept: c.String("output"), dropped: c.String("dropped"), scores: c.String("scores")}
+	f := &filterRun{c: c, turns: turns, dedup: alike, pick: pick, kept: c.String("output"), dropped: c.String("dropped"), scores: c.String("scores")}
 	ext := src.ext()
 	if to := c.String("to"); to != "" {
 		if f.layout, err = data.ConvertTo(to); err != nil {
@@ -144,8 +145,9 @@ type filterRun struct {
 	src                   source
 	turns                 grader.Turns
 	dedup                 dedup.Options
-	diverse               int          // records to keep that differ most; 0 if that is not asked for
-	rule                  verdict.Rule // known when the scores file's manifest is
+	pick                  selection.Options // what of the kept records is picked
+	by                    *verdict.Order    // of the picks; known when the rule is
+	rule                  verdict.Rule      // known when the scores file's manifest is
 	scores, kept, dropped string
 	layout                record.Layout // of kept and dropped; nil for the source's own
 }
@@ -178,7 +180,7 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 		if err := f.cascade(); err != nil {
 			return nil, err
 		}
-	} else if f.diverse == 0 && (!f.c.IsSet("scores") || f.c.IsSet("model")) {
+	} else if !f.pick.On() && (!f.c.IsSet("scores") || f.c.IsSet("model")) {
 		run, err := newGradeRun(f.c, f.src, f.scores)
 		if err != nil {
 			return nil, err
@@ -203,7 +205,7 @@ func (f *filterRun) ratings() (*journal.Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !ok && f.diverse > 0 {
+	if !ok && f.pick.On() {
 		return nil, fmt.Errorf("scores file %s is missing or empty: grade first, with winnow grade", f.scores)
 	}
 	if !ok {
@@ -230,8 +232,8 @@ func (f *filterRun) compile(m journal.Manifest) (err error) {
 	} else if r.Where, r.By, err = expressions(f.c, grader.Vocabulary(m)); err != nil {
 		return err
 	}
-	if f.diverse > 0 {
-		r = diverseRule(r, m.Scale.Values[0])
+	if f.pick.On() {
+		r, f.by = pickRule(r, m.Scale.Values[0])
 	}
 	if err := r.Validate(rating.Scale(m.Scale)); err != nil {
 		return usageError{err}
@@ -242,7 +244,7 @@ func (f *filterRun) compile(m journal.Manifest) (err error) {
 
 // decide writes the kept and dropped records and what is printed about them.
 func (f *filterRun) decide(index *journal.Index) (_ *grader.Report, err error) {
-	o := grader.FilterOptions{Rule: f.rule, Turns: f.turns, Dedup: f.dedup, Diverse: f.diverse, Limit: f.src.limit, Layout: f.layout}
+	o := grader.FilterOptions{Rule: f.rule, Turns: f.turns, Dedup: f.dedup, Pick: f.pick, By: f.by, Limit: f.src.limit, Layout: f.layout}
 	kept, err := createOutput(f.kept, f.c.App.Writer)
 	if err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func checkExpressions(c *cli.Context) error {
 			return usagef("--%s is empty: give an expression, such as rating", name)
 		}
 	}
-	if c.IsSet("by") && !c.IsSet("top") && !c.IsSet("top-percent") {
+	if c.IsSet("by") && c.Command.Name != "select" && !c.IsSet("top") && !c.IsSet("top-percent") {
 		return usagef("--by orders the records of a budget: give --top N or --top-percent P as well")
 	}
 	return nil

@@ -15,7 +15,7 @@ func vector(texts ...string) []float32 {
 	var three [3]string
 	copy(three[:], texts)
 	to := make([]float32, Dim)
-	New(scale).embed(to, three)
+	new(Picker).embed(to, three)
 	return to
 }
 
@@ -72,36 +72,43 @@ func TestPick(t *testing.T) {
 		{"say hello to someone in French", 0, true},
 		{"withdrawn before anything was picked", 5, true},
 	}
-	p := New(scale)
-	for _, x := range texts {
-		p.Add(x.candidate, [3]string{x.text}, x.value)
+	picked := func(n int) *Picks {
+		p := newPicker(t, Options{Rule: KCenter, N: n})
+		for _, x := range texts {
+			if !x.candidate {
+				p.Skip()
+				continue
+			}
+			p.Add(Candidate{Texts: [3]string{x.text}, Rating: x.value})
+		}
+		p.Withdraw(6)
+		picks, err := p.Pick(context.Background(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return picks
 	}
-	p.Withdraw(6)
 	for _, want := range []struct {
 		n     int
 		ranks []int
 	}{
-		{0, []int{0, 0, -1, 0, 0, 0, -1}},
 		{1, []int{0, 1, -1, 0, 0, 0, -1}},
 		{2, []int{0, 1, -1, 2, 0, 0, -1}},
 		{3, []int{0, 1, -1, 2, 3, 0, -1}}, // less far than French, but rated 4.9 instead of 0
 		{9, []int{5, 1, -1, 2, 3, 4, -1}},
 	} {
-		picks, err := p.Pick(context.Background(), nil, want.n)
-		if err != nil {
-			t.Fatal(err)
-		}
+		picks := picked(want.n)
 		for n, rank := range want.ranks {
 			pick, candidate := picks.Lookup(n)
 			if candidate != (rank >= 0) || candidate && (pick.Rank != rank || pick.Of != min(want.n, 5)) {
 				t.Errorf("of %d picks, record %d is %+v, %v; rank %d was expected", want.n, n, pick, candidate, rank)
 			}
+			if rank > 0 && picks.Records()[rank-1] != n {
+				t.Errorf("of %d picks, the records are %v", want.n, picks.Records())
+			}
 		}
 	}
-	picks, err := p.Pick(context.Background(), nil, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	picks := picked(2)
 	for n, want := range map[int]string{0: "not among the 2 picks, at most 1.", 1: "pick 1 of 2", 3: "pick 2 of 2, 1."} {
 		pick, _ := picks.Lookup(n)
 		if got := pick.Reason(); !strings.HasPrefix(got, want) {
@@ -110,23 +117,37 @@ func TestPick(t *testing.T) {
 	}
 }
 
-// The copy of a pick is the last to be picked, at no distance.
+// The copy of a pick is the last to be picked, at no distance, with quotas or without.
 func TestPickCopies(t *testing.T) {
-	p := New(rating.Scale{Strings: []string{"1"}, Values: []float64{1}}) // all weigh the same
-	for _, text := range []string{"one", "one", "two", "three", "two"} {
-		p.Add(true, [3]string{text}, 1)
+	for _, quotas := range [][]Quota{nil, {{Field: "any", Each: 9}}} {
+		p, err := New(rating.Scale{Strings: []string{"1"}, Values: []float64{1}}, Options{Rule: KCenter, N: 5, Quotas: quotas}) // all weigh the same
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{"one", "one", "two", "three", "two"} {
+			p.Add(Candidate{Texts: [3]string{text}, Rating: 1})
+		}
+		picks, err := p.Pick(context.Background(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, rank := range []int{1, 4, 2, 3, 5} {
+			pick, _ := picks.Lookup(n)
+			if pick.Rank != rank && !(n == 2 && pick.Rank == 3 || n == 3 && pick.Rank == 2) {
+				t.Errorf("record %d has rank %d, not %d", n, pick.Rank, rank)
+			}
+			if rank > 3 && pick.Radius != 0 {
+				t.Errorf("record %d, a copy, is %v away", n, pick.Radius)
+			}
+		}
 	}
-	picks, err := p.Pick(context.Background(), nil, 5)
+}
+
+func newPicker(t testing.TB, o Options) *Picker {
+	t.Helper()
+	p, err := New(scale, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n, rank := range []int{1, 4, 2, 3, 5} {
-		pick, _ := picks.Lookup(n)
-		if pick.Rank != rank && !(n == 2 && pick.Rank == 3 || n == 3 && pick.Rank == 2) {
-			t.Errorf("record %d has rank %d, not %d", n, pick.Rank, rank)
-		}
-		if rank > 3 && pick.Radius != 0 {
-			t.Errorf("record %d, a copy, is %v away", n, pick.Radius)
-		}
-	}
+	return p
 }
