@@ -61,7 +61,7 @@ run: build model ## grade the example records with the default model, show and w
 test: build model ## run every test
 	WINNOW_TEST_MODEL=$(CURDIR)/$(MODEL) go test $(ARGS) ./...
 
-WITHOUT_ENGINE = $(shell go list -f '{{if not .DepOnly}}{{.ImportPath}}{{end}}' ./grader ./grader/audit ./grader/calibration ./grader/cascade ./grader/child ./grader/data ./grader/dedup ./grader/gold ./grader/journal ./grader/metric ./grader/placement ./grader/prompt ./grader/rating ./grader/record ./grader/rubric ./grader/selection ./grader/signal ./grader/testset ./grader/verdict ./kernels ./internal/...)
+WITHOUT_ENGINE = $(shell go list -f '{{if not .DepOnly}}{{.ImportPath}}{{end}}' ./grader ./grader/audit ./grader/calibration ./grader/cascade ./grader/child ./grader/data ./grader/dedup ./grader/gold ./grader/htmlreport ./grader/journal ./grader/metric ./grader/placement ./grader/prompt ./grader/rating ./grader/record ./grader/rubric ./grader/selection ./grader/signal ./grader/testset ./grader/verdict ./kernels ./internal/...)
 
 short: ## run the tests that need no C++ engine, with the race detector; build it all without C
 	go test -race $(ARGS) $(WITHOUT_ENGINE)

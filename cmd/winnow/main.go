@@ -85,7 +85,7 @@ graded; 4 model or device unavailable; 5 damaged or mismatching scores file;
 			&cli.BoolFlag{Name: "debug", Usage: "tell everything, llama.cpp's messages included"},
 		},
 		Commands: []*cli.Command{
-			gradeCommand(), filterCommand(), selectCommand(), exportCommand(), mergeCommand(), compareCommand(), evaluateCommand(), judgeCommand(), calibrateCommand(), auditCommand(), cardCommand(), journalCommand(), inspectCommand(),
+			gradeCommand(), filterCommand(), selectCommand(), exportCommand(), mergeCommand(), compareCommand(), evaluateCommand(), judgeCommand(), calibrateCommand(), auditCommand(), reportCommand(), cardCommand(), journalCommand(), inspectCommand(),
 			rubricsCommand(), doctorCommand(), benchCommand(), modelsCommand(),
 		},
 		Action: func(c *cli.Context) error {
