@@ -19,6 +19,9 @@ func TestShipped(t *testing.T) {
 			t.Errorf("%s: want a system text, and a description that says where the criterion stands: %+v", r.Name, r)
 		}
 		values, want := []float64{0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5}, []Field{Instruction, Input, Response}
+		if r.Name == "correct" {
+			values = []float64{0, 1}
+		}
 		if strings.HasPrefix(r.Name, "pairwise") {
 			values, want = []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, append(want, Other)
 			if r.Name == "pairwise" {
@@ -49,7 +52,7 @@ func TestShipped(t *testing.T) {
 			t.Errorf("%s: fields %v, want %v", r.Name, fields, want)
 		}
 	}
-	if want := []string{Default, "accuracy", "alpagasus-accuracy-first", "alpagasus-helpfulness", "alpagasus-helpfulness-first", "helpfulness", "pairwise", "pairwise-scores-1", "pairwise-scores-2"}; !slices.Equal(names, want) {
+	if want := []string{Default, "accuracy", "alpagasus-accuracy-first", "alpagasus-helpfulness", "alpagasus-helpfulness-first", "correct", "helpfulness", "pairwise", "pairwise-scores-1", "pairwise-scores-2"}; !slices.Equal(names, want) {
 		t.Errorf("shipped rubrics %q, want %q", names, want)
 	}
 	hashes := map[string]string{}
@@ -90,7 +93,7 @@ func TestLoad(t *testing.T) {
 	if r, err := Load(""); err != nil || r.Name != Default {
 		t.Errorf("Load without a name: %q, %v; want the default", r.Name, err)
 	}
-	if _, err := Load("nope"); err == nil || !strings.Contains(err.Error(), "alpagasus-accuracy, accuracy, alpagasus-accuracy-first, alpagasus-helpfulness, alpagasus-helpfulness-first, helpfulness, pairwise, pairwise-scores-1, pairwise-scores-2") {
+	if _, err := Load("nope"); err == nil || !strings.Contains(err.Error(), "alpagasus-accuracy, accuracy, alpagasus-accuracy-first, alpagasus-helpfulness, alpagasus-helpfulness-first, correct, helpfulness, pairwise, pairwise-scores-1, pairwise-scores-2") {
 		t.Errorf("an unknown name: %v; want the shipped names", err)
 	}
 	if list, err := LoadAll("accuracy, helpfulness"); err != nil || len(list) != 2 || list[0].Name != "accuracy" || list[1].Name != "helpfulness" {
