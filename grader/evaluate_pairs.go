@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"unicode/utf8"
 
 	"winnow/grader/gold"
@@ -138,9 +139,16 @@ func (t *pairTable) differences(out *PairEvaluation, j Judged, all *estimates) e
 	return nil
 }
 
-// CheckPairwise says whether a judge with so many criteria and this scale, which sees
-// both responses, names a preference.
-func CheckPairwise(criteria int, scale rating.Scale) error {
+// CheckPairwise says whether a judge with these criteria and this scale, which sees
+// both responses, names a preference. Of two criteria the first scores the first
+// response: names that end in -2 and -1, in this order, are refused.
+func CheckPairwise(names []string, scale rating.Scale) error {
+	criteria := len(names)
+	if criteria == 2 {
+		if stem, ok := strings.CutSuffix(names[0], "-2"); ok && names[1] == stem+"-1" {
+			return fmt.Errorf("%s scores the second response and stands first: give %s,%s", names[0], names[1], names[0])
+		}
+	}
 	if criteria == 2 || criteria == 1 && len(scale.Strings) == 2 {
 		return nil
 	}
@@ -149,8 +157,9 @@ func CheckPairwise(criteria int, scale rating.Scale) error {
 
 // preferences takes the answers of a pairwise judge.
 func (t *pairTable) preferences(out *PairEvaluation, j Judged, all *estimates) error {
-	criteria := len(j.Manifest.Criteria())
-	if err := CheckPairwise(criteria, j.Scale()); err != nil {
+	names := j.Manifest.Criteria()
+	criteria := len(names)
+	if err := CheckPairwise(names, j.Scale()); err != nil {
 		return err
 	}
 	unit := "nats"

@@ -138,11 +138,11 @@ func JudgeAnswers(ctx context.Context, matches []testset.Match, j Judged, o Judg
 	out := &Judgement{Tie: o.Tie, Resamples: o.Resamples, Sets: []JudgeSet{}}
 	prefer := func(journal.Entry, journal.Entry) Preference { return Preference{} }
 	if j.Ratings != nil {
-		criteria := len(j.Manifest.Criteria())
-		if err := CheckPairwise(criteria, j.Scale()); err != nil {
+		names := j.Manifest.Criteria()
+		if err := CheckPairwise(names, j.Scale()); err != nil {
 			return nil, fmt.Errorf("judging: %w", err)
 		}
-		out.Unit, prefer = preference(criteria)
+		out.Unit, prefer = preference(len(names))
 	}
 	var order []string
 	groups := map[string][]testset.Match{}

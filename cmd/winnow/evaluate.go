@@ -316,7 +316,7 @@ func (r *evaluateRun) pairs(out *evaluation) (unrated int, err error) {
 			}
 		}
 		if rubrics[0].Pairwise() {
-			if err := grader.CheckPairwise(len(rubrics), rubrics[0].Scale); err != nil {
+			if err := grader.CheckPairwise(rubricNames(rubrics), rubrics[0].Scale); err != nil {
 				return nil, usageError{err}
 			}
 			return madeRecords(gold.BothOrders(pairs)), nil

@@ -122,12 +122,19 @@ func signalOptions(c *cli.Context, o *engine.Options) (err error) {
 	return nil
 }
 
+func rubricNames(rubrics []rubric.Rubric) (names []string) {
+	for _, r := range rubrics {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
 // singleResponse makes sure that no rubric compares two responses: the records of
 // data files have one.
 func singleResponse(rubrics []rubric.Rubric) error {
 	for _, r := range rubrics {
 		if r.Pairwise() {
-			return usagef("rubric %s compares two responses, and records have one: use winnow evaluate, or a rubric without {other}", r.Name)
+			return usagef("rubric %s compares two responses, and records have one: use winnow evaluate or winnow judge, or a rubric without {other}", r.Name)
 		}
 	}
 	return nil

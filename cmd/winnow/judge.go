@@ -277,7 +277,7 @@ func comparing(rubrics []rubric.Rubric) error {
 			return usagef("rubric %s rates one response, and judge compares two: use pairwise, or another rubric with {other}", r.Name)
 		}
 	}
-	if err := grader.CheckPairwise(len(rubrics), rubrics[0].Scale); err != nil {
+	if err := grader.CheckPairwise(rubricNames(rubrics), rubrics[0].Scale); err != nil {
 		return usageError{err}
 	}
 	return nil
