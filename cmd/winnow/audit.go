@@ -266,7 +266,7 @@ func (r *auditRun) rateAgain(scores, text string, records gradeSource, change fu
 		if err := settle(o, gpus); err != nil {
 			return err
 		}
-		keepJudge(r.c, o, &run.options, r.scores)
+		keepJudge(r.c, o, &run.options, run.openSignals, r.scores)
 		return nil
 	}
 	change(run)

@@ -217,8 +217,9 @@ func (r *cascadeRun) rate(ctx context.Context, j *judgeFile, src gradeSource, wh
 	}
 	run.engine.Model = j.model
 	switch {
-	case j == &r.large: // of its ratings only the verdicts are read
+	case j == &r.large: // of its ratings only the verdicts are read; --signals is of small
 		run.engine.Signals, run.engine.HiddenLayer, run.options.Limit = nil, 0, 0
+		run.openSignals = true
 	case !r.c.IsSet("signals"):
 		if run.engine.Signals, err = signal.Parse(cascadeSignals); err != nil {
 			return err

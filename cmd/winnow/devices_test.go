@@ -212,7 +212,7 @@ func TestKeepJudge(t *testing.T) {
 		app.Flags = engineFlags()
 		app.Action = func(c *cli.Context) error {
 			err := deviceOptions(c, &o)
-			keepJudge(c, &o, &grader.GradeOptions{}, path)
+			keepJudge(c, &o, &grader.GradeOptions{}, !c.IsSet("signals"), path)
 			return err
 		}
 		if err := app.Run(append([]string{"winnow"}, strings.Fields(args)...)); err != nil || !reflect.DeepEqual(o, want) {

@@ -161,10 +161,10 @@ func applyProfile(c *cli.Context, o *engine.Options, gpus []placement.Device) er
 	return nil
 }
 
-// keepJudge lets a scores file that was begun go on with the attention, the GPU's
-// kernels and the signals that it was begun with, if the command line does not say
-// which.
-func keepJudge(c *cli.Context, o *engine.Options, g *grader.GradeOptions, path string) {
+// keepJudge lets a scores file that was begun go on with the attention and the GPU's
+// kernels that it was begun with, if the command line does not say which, and with
+// its signals, if they are open.
+func keepJudge(c *cli.Context, o *engine.Options, g *grader.GradeOptions, open bool, path string) {
 	m, err := journal.ReadManifest(path)
 	if err != nil {
 		return // whatever is wrong with it, opening it says so
@@ -175,7 +175,7 @@ func keepJudge(c *cli.Context, o *engine.Options, g *grader.GradeOptions, path s
 	if begun := m.Settings["kernels"]; o.Matmul == "" && slices.Contains(matmulKernels, begun) {
 		o.Matmul = begun
 	}
-	if c.IsSet("signals") {
+	if !open {
 		return
 	}
 	o.Signals = o.Signals.Union(m.Measured()) // some may be there for a calibration

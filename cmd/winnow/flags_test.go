@@ -90,7 +90,7 @@ func TestKeepSignals(t *testing.T) {
 		err := withFlags(t, tc.args, func(c *cli.Context) error {
 			err := signalOptions(c, &o)
 			o.Signals = o.Signals.Union(tc.needed)
-			keepJudge(c, &o, &g, tc.path)
+			keepJudge(c, &o, &g, !c.IsSet("signals"), tc.path)
 			return err
 		})
 		if err != nil || o.Signals.String() != tc.signals || o.HiddenLayer != tc.layer || g.DropHidden != tc.drop {

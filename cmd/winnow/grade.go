@@ -126,7 +126,9 @@ type gradeRun struct {
 	inside   bool                                            // the engine is in this process
 	options  grader.GradeOptions
 	progress *progress
-	accept   func(journal.Manifest) error // may refuse the run before anything is rated; nil for no one
+	// openSignals lets a scores file that was begun say which signals there are.
+	openSignals bool
+	accept      func(journal.Manifest) error // may refuse the run before anything is rated; nil for no one
 
 	calibration *calibration.File // nil for none
 }
@@ -146,7 +148,7 @@ func newGradeRun(c *cli.Context, src gradeSource, journalPath string) (*gradeRun
 	if err != nil {
 		return nil, err
 	}
-	run := &gradeRun{src: src, journal: journalPath, engine: eo, inside: c.Bool("in-process"), options: gopts, progress: newProgress(c.App.ErrWriter)}
+	run := &gradeRun{src: src, journal: journalPath, engine: eo, inside: c.Bool("in-process"), options: gopts, progress: newProgress(c.App.ErrWriter), openSignals: !c.IsSet("signals")}
 	if path := c.String("calibration"); path != "" {
 		if run.calibration, err = readCalibration(path); err != nil {
 			return nil, err
@@ -156,7 +158,7 @@ func newGradeRun(c *cli.Context, src gradeSource, journalPath string) (*gradeRun
 		if err := applyProfile(c, o, gpus); err != nil {
 			return err
 		}
-		keepJudge(c, o, &run.options, journalPath)
+		keepJudge(c, o, &run.options, run.openSignals, journalPath)
 		return run.addSignals(o)
 	}
 	if ofFiles {

@@ -111,3 +111,15 @@ func TestExamplesAreBalanced(t *testing.T) {
 		}
 	}
 }
+
+// What is shipped as correct is the variant that was measured.
+func TestCorrect(t *testing.T) {
+	all, _ := variants(t)
+	shipped, err := Load("correct")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if measured := all["anchors2-yesno"]; shipped.SHA256() != measured.SHA256() {
+		t.Errorf("correct has hash %s, anchors2-yesno, whose figures docs/rubrics.md has, %s", shipped.SHA256(), measured.SHA256())
+	}
+}
