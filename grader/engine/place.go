@@ -9,6 +9,7 @@ import (
 	gguf "github.com/gpustack/gguf-parser-go"
 
 	"winnow/grader/placement"
+	"winnow/grader/signal"
 	"winnow/llama"
 )
 
@@ -126,6 +127,7 @@ func (o Options) placement() placement.Settings {
 		GPULayers: o.GPULayers, Split: o.Split, Proportions: o.TensorSplit,
 		Batch: o.Batch, Contexts: o.Lanes, Ctx: o.Ctx, Threads: o.Threads, Cores: cores(),
 		NoFlash: o.NoFlashAttention, Kernels: placement.Kernels(o.Matmul),
+		Beside: o.Signals.Has(signal.Follow) || o.Signals.Has(signal.Plain),
 	}
 	if s.Batch == 0 {
 		s.Batch = o.Cells // which the batch stays below

@@ -40,6 +40,7 @@ type Settings struct {
 	Contexts    int       // of each process
 	Ctx         int       // tokens that one record's prompt may have
 	Prefix      int       // tokens that all prompts share, as far as known
+	Beside      bool      // a record has sequences that do not share the prefix and may have Ctx tokens each
 	Threads     int       // of each context
 	Cores       int       // that the run may use
 	NoFlash     bool      // attention without flash attention
@@ -175,7 +176,11 @@ func (p *planner) batch() int {
 
 func (p *planner) load(c setting) *load {
 	prefix := cmp.Or(p.s.Prefix, unknownPrefix)
-	cells := max(cmp.Or(p.s.Ctx, min(4096, p.m.CtxTrain)), prefix+c.batch)
+	longest := cmp.Or(p.s.Ctx, min(4096, p.m.CtxTrain))
+	if p.s.Beside {
+		longest += prefix
+	}
+	cells := max(longest, prefix+c.batch)
 	return &load{m: p.m, batch: c.batch, contexts: c.contexts, cells: (cells + cellStep - 1) / cellStep * cellStep, flash: !p.s.NoFlash, kernels: p.s.Kernels}
 }
 

@@ -225,3 +225,21 @@ func checkPlan(t *rapid.T, m *Model, gpus []Device, s Settings, p *Plan) {
 		t.Fatalf("the table says %q", text)
 	}
 }
+
+// TestBeside holds that sequences beside the prompt make the cache larger by the prefix.
+func TestBeside(t *testing.T) {
+	const prefix = 4 * cellStep
+	caches := make([]uint64, 2)
+	for i, beside := range []bool{false, true} {
+		p, err := Make(llama8B(), cards(80), Settings{GPULayers: -1, Batch: 512, Contexts: 1, Ctx: 4096, Prefix: prefix, Beside: beside})
+		if err != nil {
+			t.Fatal(err)
+		}
+		caches[i] = p.Children[0].Shares[0].Need.Cache
+	}
+	m := llama8B()
+	want := uint64(len(m.LayerBytes)) * prefix * m.CellBytes[0]
+	if got := caches[1] - caches[0]; got != want {
+		t.Errorf("%d bytes of cache more, want %d", got, want)
+	}
+}
